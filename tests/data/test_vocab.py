@@ -1,0 +1,70 @@
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from recency.data.vocab import Vocab
+from recency.errors import DataError
+
+
+def test_rows_follow_first_appearance() -> None:
+    vocab = Vocab.from_ids(pl.Series(["b", "a", "b", "c"]))
+    assert vocab.ids.to_list() == ["b", "a", "c"]
+    assert vocab.rows(["a", "b", "?"]).tolist() == [1, 0, -1]
+    assert vocab.rows(pl.Series(["c", "?", None, "b"])).tolist() == [2, -1, -1, 0]
+    assert (vocab.row("c"), vocab.row("?"), vocab.id_of(2), vocab.take([2, 0])) == (
+        2,
+        -1,
+        "c",
+        ["c", "b"],
+    )
+    assert "a" in vocab and "?" not in vocab
+
+
+@given(st.lists(st.lists(st.integers(-5, 20))))
+def test_a_row_once_given_never_moves(parts: list[list[int]]) -> None:
+    vocab = Vocab(pl.Int64)
+    rows: dict[int, int] = {}
+    for n, part in enumerate(parts):
+        ids = pl.Series(part, dtype=pl.Int64) if n % 2 else part
+        for one, row in zip(part, vocab.extend(ids).tolist(), strict=True):
+            assert rows.setdefault(one, row) == row
+        assert vocab.rows(list(rows)).tolist() == list(rows.values())
+    assert len(vocab) == len(rows)
+    again = Vocab.from_frame(vocab.to_frame())
+    assert again.ids.equals(vocab.ids) and again.dtype == vocab.dtype
+
+
+def test_ids_from_the_wire_take_the_type_of_the_log() -> None:
+    numbers, texts = Vocab(pl.Int64), Vocab(pl.String)
+    assert (numbers.coerce("42"), numbers.coerce(42)) == (42, 42)
+    assert (texts.coerce("42"), texts.coerce(42)) == ("42", "42")
+    with pytest.raises(DataError, match="ids of this log are integers, found 'anna'"):
+        numbers.coerce("anna")
+    with pytest.raises(DataError, match="found float 1.5"):
+        texts.coerce(1.5)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="found bool True"):
+        numbers.coerce(True)
+
+
+def test_ids_of_another_type_are_refused() -> None:
+    vocab = Vocab.from_ids(pl.Series([1, 2]))
+    with pytest.raises(DataError, match="ids of this log are integers, found"):
+        vocab.extend(["a"])
+    with pytest.raises(DataError, match="expected ids of type Int64, found String"):
+        vocab.rows(pl.Series(["a"]))
+    with pytest.raises(DataError, match="ids of this log are text"):
+        Vocab(pl.String).extend([1])
+    with pytest.raises(DataError, match="expected ids as Int64 or String, found Float64"):
+        Vocab.from_ids(pl.Series([1.5]))
+
+
+def test_a_copy_grows_alone() -> None:
+    vocab = Vocab.from_ids(pl.Series(["a"]))
+    vocab.copy().extend(["b"])
+    assert len(vocab) == 1
+
+
+def test_a_changed_file_is_noticed() -> None:
+    with pytest.raises(DataError, match="names an id twice"):
+        Vocab.from_frame(pl.DataFrame({"id": ["a", "a"]}))
