@@ -1,0 +1,101 @@
+"""Timelines: whatever way events arrive, histories are those of the sorted log."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recency.data import timelines as module
+from recency.data.histories import Histories
+from recency.data.timelines import Events, Timelines
+
+EVENT = st.tuples(st.integers(0, 3), st.integers(0, 6))  # user, time
+
+
+def events_of(rows: list[tuple[int, int]], first_item: int) -> Events:
+    """Number the events by arrival: the item row tells them apart."""
+    n = len(rows)
+    return Events(
+        users=np.array([user for user, _ in rows], np.int64),
+        items=np.arange(first_item, first_item + n, dtype=np.int64),
+        times=np.array([time for _, time in rows], np.int64),
+        types=np.arange(n, dtype=np.int64) % 3,
+        values=np.arange(n).astype(np.float32),
+    )
+
+
+def histories_of(events: Events, n_users: int = 4) -> Histories:
+    """Sort by user and time, stably: the definition of what Timelines must hold."""
+    order = np.lexsort((events.times, events.users))
+    counts = np.bincount(events.users, minlength=n_users)
+    return Histories(
+        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        items=events.items[order].astype(np.int32),
+        times=events.times[order],
+        types=events.types[order].astype(np.int16),
+        values=events.values[order],
+    )
+
+
+def same(a: Histories, b: Histories) -> bool:
+    return all(
+        np.array_equal(getattr(a, name), getattr(b, name))
+        for name in ("offsets", "items", "times", "types", "values")
+    )
+
+
+@given(
+    old=st.lists(EVENT, max_size=12),
+    parts=st.lists(st.lists(EVENT, max_size=5), max_size=4),
+    bulk=st.sampled_from([1, 3, 1_024]),
+)
+@settings(max_examples=150, deadline=None)
+def test_any_arrival_gives_the_sorted_log(
+    old: list[tuple[int, int]], parts: list[list[tuple[int, int]]], bulk: int
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_BULK", bulk)
+        everything = events_of([*old, *(event for part in parts for event in part)], 0)
+        n_old = len(old)
+        timelines = Timelines(histories_of(take(everything, 0, n_old)))
+        at = n_old
+        for part in parts:
+            before = timelines.histories(np.arange(4))
+            intact = timelines.add(take(everything, at, at + len(part)))
+            at += len(part)
+            after = timelines.histories(np.arange(4))
+            for user in range(4):
+                n = intact.get(user, int(before.lengths[user]))
+                first, second = before.offsets[user], after.offsets[user]
+                kept = slice(first, first + n), slice(second, second + n)
+                assert np.array_equal(before.items[kept[0]], after.items[kept[1]])
+        assert same(timelines.histories(np.arange(4)), histories_of(everything))
+        assert [timelines.count(u) for u in range(4)] == histories_of(everything).lengths.tolist()
+        assert timelines.n_events == len(everything)
+
+
+def test_selection_keeps_the_given_order() -> None:
+    base = histories_of(events_of([(0, 1), (2, 1), (2, 5)], 0))
+    timelines = Timelines(base)
+    timelines.add(events_of([(2, 3), (0, 9)], 3))
+    chosen = timelines.histories(np.array([2, 0, 3]))
+    assert chosen.lengths.tolist() == [3, 2, 0]
+    assert chosen.items.tolist() == [1, 3, 2, 0, 4]
+    assert timelines.newest == 9
+
+
+def test_events_of_later_users_are_kept() -> None:
+    timelines = Timelines(histories_of(events_of([(0, 1)], 0), n_users=1))
+    timelines.add(events_of([(7, 2)], 1))
+    assert timelines.count(7) == 1
+    assert timelines.histories().lengths.tolist() == [1, 0, 0, 0, 0, 0, 0, 1]
+
+
+def take(events: Events, start: int, stop: int) -> Events:
+    return Events(
+        events.users[start:stop],
+        events.items[start:stop],
+        events.times[start:stop],
+        events.types[start:stop],
+        events.values[start:stop],
+    )
