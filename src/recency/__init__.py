@@ -1,0 +1,81 @@
+"""Recency: an event log in, live recommendations that know what time it is out.
+
+Public names are imported on first use, so that ``import recency`` and the command line stay quick:
+torch is loaded only where a model is.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recency.baselines import DecayedPopularity as DecayedPopularity
+    from recency.baselines import ItemNeighbours as ItemNeighbours
+    from recency.baselines import LivePopularity as LivePopularity
+    from recency.baselines import Markov as Markov
+    from recency.baselines import MatrixFactorisation as MatrixFactorisation
+    from recency.baselines import Popularity as Popularity
+    from recency.baselines import RecentItems as RecentItems
+    from recency.data.catalogue import Catalogue as Catalogue
+    from recency.data.cleaning import CleaningConfig as CleaningConfig
+    from recency.data.cleaning import clean as clean
+    from recency.data.inspection import inspect as inspect
+    from recency.data.log import Log as Log
+    from recency.data.reading import read_items as read_items
+    from recency.data.reading import read_log as read_log
+    from recency.data.reading import read_users as read_users
+    from recency.data.splits import Split as Split
+    from recency.data.splits import leave_last_out as leave_last_out
+    from recency.data.splits import rolling_splits as rolling_splits
+    from recency.evaluation.evaluate import evaluate as evaluate
+    from recency.evaluation.report import Report as Report
+    from recency.nn.inputs import InputConfig as InputConfig
+    from recency.nn.recurrent import GRU as GRU
+    from recency.nn.recurrent import LSTM as LSTM
+    from recency.nn.recurrent import RNN as RNN
+    from recency.recommendations import Recommendations as Recommendations
+    from recency.recommender import SequenceRecommender as SequenceRecommender
+    from recency.recommender import load as load
+    from recency.selection import Selection as Selection
+    from recency.training.config import TrainConfig as TrainConfig
+
+__version__ = "0.1.0"
+
+# Where each public name lives.
+_HOMES = {
+    "recency.baselines": (
+        "DecayedPopularity",
+        "ItemNeighbours",
+        "LivePopularity",
+        "Markov",
+        "MatrixFactorisation",
+        "Popularity",
+        "RecentItems",
+    ),
+    "recency.data.catalogue": ("Catalogue",),
+    "recency.data.cleaning": ("CleaningConfig", "clean"),
+    "recency.data.inspection": ("inspect",),
+    "recency.data.log": ("Log",),
+    "recency.data.reading": ("read_items", "read_log", "read_users"),
+    "recency.data.splits": ("Split", "leave_last_out", "rolling_splits"),
+    "recency.evaluation.evaluate": ("evaluate",),
+    "recency.evaluation.report": ("Report",),
+    "recency.nn.inputs": ("InputConfig",),
+    "recency.nn.recurrent": ("GRU", "LSTM", "RNN"),
+    "recency.recommendations": ("Recommendations",),
+    "recency.recommender": ("SequenceRecommender", "load"),
+    "recency.selection": ("Selection",),
+    "recency.training.config": ("TrainConfig",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", *sorted(_HOME_OF)]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'recency' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
