@@ -1,0 +1,75 @@
+"""``recency split``: cut an event file by time."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from recency.cli import output
+from recency.cli.inspect import DropBad, File, Item, Names, Time, TimeFormat, TimeZone, Unit, User
+from recency.cli.inspect import read as read_file
+
+if TYPE_CHECKING:
+    from recency.data.log import Log
+
+_NAMES = {2: ("train", "test"), 3: ("train", "valid", "test")}
+
+
+def split(
+    file: File,
+    at: Annotated[
+        list[str],
+        typer.Option(help="Instant, or share of the events such as 0.9; may be given again."),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for train.parquet and test.parquet.")],
+    user: User = None,
+    item: Item = None,
+    time: Time = None,
+    unit: Unit = None,
+    time_zone: TimeZone = "UTC",
+    time_format: TimeFormat = None,
+    names: Names = None,
+    drop_bad: DropBad = False,
+    json: output.Json = False,
+) -> None:
+    """Cut a log by time into train and test (and valid, with two cuts)."""
+    log = read_file(file, user, item, time, unit, time_zone, time_format, names, drop_bad)
+    cuts = [_instant(log, one, time_zone) for one in at]
+    parts = log.split_at(*cuts)
+    stems = _NAMES.get(len(parts)) or [f"part-{n}" for n in range(len(parts))]
+    out.mkdir(parents=True, exist_ok=True)
+    facts = []
+    for stem, part in zip(stems, parts, strict=True):
+        part.write(out / f"{stem}.parquet")
+        facts.append(_facts(out / f"{stem}.parquet", part))
+    whole: dict[str, Any] = {"cuts": [output.instant(cut) for cut in cuts], "parts": facts}
+    output.result(whole, as_json=json, text=_text)
+
+
+def _instant(log: "Log", at: str, time_zone: str) -> int:
+    from recency.units import parse_instant
+
+    try:
+        share = float(at)
+    except ValueError:
+        return parse_instant(at, time_zone)
+    return log.quantile(share)
+
+
+def _facts(path: Path, part: "Log") -> dict[str, Any]:
+    return {
+        "file": str(path),
+        "n_events": part.n_events,
+        "n_users": part.n_users,
+        "n_items": part.n_items,
+        "start": output.instant(part.start),
+        "end": output.instant(part.end - 1),
+    }
+
+
+def _text(facts: dict[str, Any]) -> str:
+    rows = [["file", "events", "users", "items", "first event", "last event"]]
+    for part in facts["parts"]:
+        counts = [f"{part[name]:,}" for name in ("n_events", "n_users", "n_items")]
+        rows.append([part["file"], *counts, part["start"], part["end"]])
+    return output.align(rows, [False, True, True, True, False, False])
