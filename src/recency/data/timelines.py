@@ -5,9 +5,7 @@ late event is put where its time belongs, so that the order of arrival never cha
 keep the order of arrival. Many events at once are merged into the flat arrays in one sort.
 """
 
-from bisect import bisect_right
-from dataclasses import dataclass, field
-from operator import itemgetter
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,6 @@ import numpy.typing as npt
 from recency.data.histories import Histories, Ints, ragged_positions
 
 _BULK = 1_024  # from so many events on, one merge is cheaper than an insertion each
-_TIME = itemgetter(0)
 
 
 @dataclass(frozen=True)
@@ -41,12 +38,35 @@ class Events:
         return len(self.users)
 
 
-@dataclass
 class _Tail:
-    """Hold one user's newest events (time, item, type, value); if ``whole``, all of them."""
+    """Hold one user's newest events in the order of time; if ``whole``, all of them."""
 
-    events: list[tuple[int, int, int, float]] = field(default_factory=list)
-    whole: bool = False
+    _EVENT = np.dtype([("time", "i8"), ("item", "i8"), ("type", "i8"), ("value", "f4")])
+
+    def __init__(self) -> None:
+        self.whole = False
+        self._cells = np.empty(4, self._EVENT)
+        self._n = 0
+
+    def __len__(self) -> int:
+        return self._n
+
+    @property
+    def events(self) -> npt.NDArray[np.void]:
+        """Give the events, oldest first."""
+        return self._cells[: self._n]
+
+    def insert(self, event: tuple[int, int, int, float]) -> int:
+        """Put (time, item, type, value) behind all events of its time or earlier; say where."""
+        if self._n == len(self._cells):
+            self._cells = np.concatenate((self._cells, np.empty_like(self._cells)))
+        place = self._n
+        if place and event[0] < self._cells["time"][place - 1]:
+            place = int(np.searchsorted(self.events["time"], event[0], side="right"))
+            self._cells[place + 1 : self._n + 1] = self._cells[place : self._n].copy()
+        self._cells[place] = event
+        self._n += 1
+        return place
 
 
 class Timelines:
@@ -76,7 +96,7 @@ class Timelines:
         tail = self._tails.get(user)
         if tail is None:
             return self._flat_length(user)
-        return len(tail.events) + (0 if tail.whole else self._flat_length(user))
+        return len(tail) + (0 if tail.whole else self._flat_length(user))
 
     def add(self, events: Events) -> dict[int, int]:
         """Add events; each is put where its time belongs in its user's history.
@@ -124,18 +144,20 @@ class Timelines:
         tail = self._tails.setdefault(user, _Tail())
         flat = 0 if tail.whole else self._flat_length(user)
         if flat and event[0] < self._base.times[self._base.offsets[user] + flat - 1]:
-            tail.events = self._events_of(user) + tail.events
-            tail.whole, flat = True, 0
-        position = bisect_right(tail.events, event[0], key=_TIME)
-        tail.events.insert(position, event)
-        return position + flat
+            tail, flat = self._thawed(user, tail), 0
+        return tail.insert(event) + flat
 
-    def _events_of(self, user: int) -> list[tuple[int, int, int, float]]:
-        """Copy a user's flat events, so that a late one can go between them."""
+    def _thawed(self, user: int, tail: _Tail) -> _Tail:
+        """Move a user's flat events into the tail, so that a late one can go between them."""
         one = self._base.select(np.array([user]))
         batch = one.gather(one.offsets[:1], one.offsets[1:])
+        whole = self._tails[user] = _Tail()
+        whole.whole = True
         cells = (batch.times[0], batch.items[0], batch.types[0], batch.values[0])
-        return list(zip(*(cell.tolist() for cell in cells), strict=True))
+        old = zip(*(cell.tolist() for cell in cells), strict=True)
+        for event in (*old, *tail.events.tolist()):
+            whole.insert(event)
+        return whole
 
     def _flat(self, users: Ints) -> Histories:
         """Select users from the flat arrays; those whose tail is whole have no events there."""
@@ -161,25 +183,24 @@ class Timelines:
 
     def _with_tails(self, flat: Histories, users: Ints) -> Histories:
         """Put each user's tail behind its flat events."""
-        tails = [tail.events if (tail := self._tails.get(user)) else [] for user in users.tolist()]
+        tails = [self._tails.get(user, _NO_TAIL) for user in users.tolist()]
         counts = np.fromiter(map(len, tails), np.int64, len(tails))
-        events = [event for tail in tails for event in tail]
-        times, items, types, values = (list(column) for column in zip(*events, strict=True))
+        events = np.concatenate([tail.events for tail in tails])
         offsets = _offsets(flat.lengths + counts)
         old = ragged_positions(offsets[:-1], flat.lengths)
         new = ragged_positions(offsets[1:] - counts, counts)
 
-        def joined(old_cells: npt.NDArray[Any], new_cells: list[Any]) -> npt.NDArray[Any]:
-            cells = np.empty(int(offsets[-1]), dtype=old_cells.dtype)
-            cells[old], cells[new] = old_cells, new_cells
-            return cells
+        def joined(cells: npt.NDArray[Any], name: str) -> npt.NDArray[Any]:
+            both = np.empty(int(offsets[-1]), dtype=cells.dtype)
+            both[old], both[new] = cells, events[name]
+            return both
 
         return Histories(
             offsets=offsets,
-            items=joined(flat.items, items),
-            times=joined(flat.times, times),
-            types=None if flat.types is None else joined(flat.types, types),
-            values=None if flat.values is None else joined(flat.values, values),
+            items=joined(flat.items, "item"),
+            times=joined(flat.times, "time"),
+            types=None if flat.types is None else joined(flat.types, "type"),
+            values=None if flat.values is None else joined(flat.values, "value"),
         )
 
     def _merge(self, events: Events) -> dict[int, int]:
@@ -210,6 +231,9 @@ class Timelines:
         # A user's first late place counts; later ones see the shift of the first.
         firsts = dict(zip(owners[late][::-1].tolist(), places[late][::-1].tolist(), strict=True))
         return firsts
+
+
+_NO_TAIL = _Tail()
 
 
 def _offsets(lengths: Ints) -> Ints:
