@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from recency.data.histories import UNKNOWN
-from recency.data.intake import Vocabs, events_of
+from recency.data.intake import EventRow, Vocabs, events_of
 from recency.data.log import Log
 from recency.data.vocab import Vocab
 from recency.errors import DataError
@@ -35,7 +35,7 @@ def test_dictionaries(vocabs: Vocabs) -> None:
 
 
 def test_all_faults_come_together_and_nothing_is_taken(vocabs: Vocabs) -> None:
-    rows = [
+    rows: list[EventRow] = [
         {"user_id": "new", "item_id": 7, "timestamp": "2026-01-01"},
         {"user_id": "u", "timestamp": "2026-01-01"},
         {"user_id": "u", "item_id": "x", "timestamp": "2026-01-01"},

@@ -91,7 +91,7 @@ def _of_log(log: Log, vocabs: Vocabs, grow: bool) -> Events:
     types = np.full(n, UNKNOWN, np.int64)
     values = np.full(n, np.nan, np.float32)
     if grow:
-        known = log.events["event_type"].drop_nulls() if log.has("event_type") else []
+        known: Ids = log.events["event_type"].drop_nulls() if log.has("event_type") else []
         vocabs.extend(log.events["user_id"], log.events["item_id"], known)
     if log.has("event_type"):
         types = vocabs.types.rows(log.events["event_type"])
