@@ -1,0 +1,187 @@
+"""Training batches: histories cut into windows, each target asked from what was known before it.
+
+A target is an event with at least one earlier event of its user. It is asked from the output after
+the newest event of strictly smaller time, its *source*: events at one instant have no known order,
+so they share a source and never give each other away.
+
+A history longer than ``max_len`` is read in several windows. A target should not be asked from a
+window's first few events only, so windows overlap: the first half of each later window is context
+and only the second half is asked about. Every target is asked exactly once an epoch, from
+min(events before it, max_len / 2) events at least; the price is that long histories are read up to
+twice. Borders move at random from epoch to epoch.
+
+Windows of near lengths go into one batch, since padding costs as much as events do: they are
+shuffled, sorted by length inside pools of some batches, cut by a budget of cells, shuffled again.
+No step loops over events or windows in Python, only over batches.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from recency.data.histories import Batch, Histories, Ints, ragged_positions
+from recency.errors import ConfigError
+
+POOL = 64  # batches a pool: enough for little padding, few enough for varied batches
+
+
+@dataclass(frozen=True)
+class TrainingBatch:
+    """Hold windows of histories and the N targets asked from them.
+
+    Attributes:
+        batch: [B, L] events, padded on the right.
+        rows: [N] row of the batch in which the target is asked.
+        sources: [N] column whose output is asked: the newest event before the target's instant.
+        targets: [N] item rows to be told.
+        at: [N] microseconds, when the target happened.
+    """
+
+    batch: Batch
+    rows: Ints
+    sources: Ints
+    targets: Ints
+    at: Ints
+
+    @property
+    def last_times(self) -> Ints:
+        """Give the instant [N] of each source in microseconds."""
+        return self.batch.times[self.rows, self.sources]
+
+
+@dataclass(frozen=True)
+class _Cut:
+    """Hold one epoch's windows: input [start, stop), and targets [first, last) of the list."""
+
+    start: Ints
+    stop: Ints
+    first: Ints
+    last: Ints
+
+
+class TrainingWindows:
+    """List what there is to learn from in histories, and cut it into batches an epoch.
+
+    Args:
+        histories: All events that may be read.
+        max_len: Most events a window, at least 2.
+        since: Ask for targets at or after this instant only, in microseconds.
+        until: Ask for targets strictly before this instant only; nothing later is read either.
+        max_targets: Keep at most so many targets, evenly spread over users and time.
+
+    Raises:
+        ConfigError: ``max_len`` is too small.
+    """
+
+    def __init__(
+        self,
+        histories: Histories,
+        *,
+        max_len: int,
+        since: int | None = None,
+        until: int | None = None,
+        max_targets: int | None = None,
+    ) -> None:
+        if max_len < 2:
+            raise ConfigError(f"expected max_len of at least 2 events, found {max_len}.")
+        self.histories, self.max_len = histories, max_len
+        asked = histories.items >= 0
+        asked &= histories.group_start > histories.offsets[histories.user_of]
+        if since is not None:
+            asked &= histories.times >= since
+        if until is not None:
+            asked &= histories.times < until
+        targets = np.flatnonzero(asked)
+        if max_targets is not None and len(targets) > max_targets:
+            targets = targets[np.linspace(0, len(targets) - 1, max_targets).astype(np.int64)]
+        self._targets: Ints = targets
+        self._sources: Ints = histories.group_start[targets] - 1  # ascending, like the targets
+
+    @property
+    def n_targets(self) -> int:
+        """Count the targets of an epoch."""
+        return len(self._targets)
+
+    def epoch(self, tokens: int, rng: np.random.Generator | None = None) -> "Epoch":
+        """Cut an epoch into batches.
+
+        Args:
+            tokens: Most cells a batch (windows times the longest), if more than one window.
+            rng: Moves borders and shuffles; without it every epoch is the same, longest first.
+        """
+        cut = self._cut(rng)
+        return Epoch(self, cut, _packed(cut.stop - cut.start, tokens, rng))
+
+    def _cut(self, rng: np.random.Generator | None) -> _Cut:
+        """Cut each user's sources into stretches, one a window, and put context before them."""
+        stride = max(1, self.max_len // 2)
+        context = self.max_len - stride
+        if not self.n_targets:
+            none = np.empty(0, dtype=np.int64)
+            return _Cut(none, none, none, none)
+        user = self.histories.user_of[self._targets]
+        head = np.flatnonzero(np.diff(user, prepend=-1))  # each user's first target
+        begin = self.histories.offsets[user[head]]
+        low = self._sources[head]
+        high = self._sources[np.append(head[1:], len(user)) - 1] + 1
+        # The first window takes all it can hold, less a random shift if one is not enough.
+        room = self.max_len - np.minimum(low - begin, context)
+        shift = np.zeros_like(room) if rng is None else rng.integers(0, stride, size=len(room))
+        first = np.where(high - low <= room, room, room - shift)
+        more = np.maximum(0, -(-(high - low - first) // stride))
+        which = np.repeat(np.arange(len(low)), 1 + more)
+        number = ragged_positions(np.zeros_like(more), 1 + more)  # 0, 1, … within each user
+        border = low[which] + np.where(number > 0, first[which] + (number - 1) * stride, 0)
+        end = np.minimum(low[which] + first[which] + number * stride, high[which])
+        a, b = np.searchsorted(self._sources, border), np.searchsorted(self._sources, end)
+        used = b > a
+        start = np.maximum(begin[which], border - context)[used]
+        a, b = a[used], b[used]
+        return _Cut(start, self._sources[b - 1] + 1, a, b)
+
+    def _gather(self, cut: _Cut, windows: Ints) -> TrainingBatch:
+        start, first = cut.start[windows], cut.first[windows]
+        counts = cut.last[windows] - first
+        chosen = ragged_positions(first, counts)
+        rows = np.repeat(np.arange(len(windows)), counts)
+        positions = self._targets[chosen]
+        return TrainingBatch(
+            batch=self.histories.gather(start, cut.stop[windows]),
+            rows=rows,
+            sources=self._sources[chosen] - start[rows],
+            targets=self.histories.items[positions].astype(np.int64),
+            at=self.histories.times[positions],
+        )
+
+
+class Epoch:
+    """Iterate over one epoch's batches; its length is their number."""
+
+    def __init__(self, windows: TrainingWindows, cut: _Cut, batches: list[Ints]) -> None:
+        self._windows, self._cut, self._batches = windows, cut, batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[TrainingBatch]:
+        for windows in self._batches:
+            yield self._windows._gather(self._cut, windows)
+
+
+def _packed(lengths: Ints, tokens: int, rng: np.random.Generator | None) -> list[Ints]:
+    """Pack windows of near lengths into batches of at most ``tokens`` cells."""
+    order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
+    pool = np.cumsum(lengths[order]) // (POOL * tokens) if rng is not None else np.zeros_like(order)
+    order = order[np.lexsort((-lengths[order], pool))]
+    ends = np.append(np.flatnonzero(np.diff(pool)) + 1, len(order))
+    batches: list[Ints] = []
+    at = 0
+    for end in ends.tolist():
+        while at < end:
+            rows = max(1, tokens // int(lengths[order[at]]))
+            batches.append(order[at : min(at + rows, end)])
+            at += len(batches[-1])
+    if rng is None:
+        return batches
+    return [batches[i] for i in rng.permutation(len(batches))]

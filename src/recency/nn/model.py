@@ -1,0 +1,263 @@
+"""The sequence model: inputs, encoder, the question's instant, and scores over all items.
+
+One table holds an item's vector both as input and as output ("tied"): this halves the weights and
+is the better choice in nearly all published comparisons. A score is the dot product of a query with
+an item's vector, plus the item's bias.
+
+A user's state is one flat row: the encoder's state, then the output after the newest event. With it
+a question is answered without reading the history again.
+"""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from recency.data.histories import Histories
+from recency.errors import ConfigError
+from recency.nn.encoder import Encoder
+from recency.nn.inputs import SPECIAL, EventEmbedding, InputConfig, Tensors, ValueEncoding
+from recency.nn.losses import full_softmax
+from recency.nn.time import CalendarEncoding, GapEncoding
+
+RequestTime = Literal["unknown", "known"]
+_TWO_YEARS = 2 * 365.25 * 86_400e6  # microseconds
+
+
+class SequenceModel(nn.Module):
+    """Predict a user's next item from the events so far, and the instant of the question if wanted.
+
+    Args:
+        encoder: Reads the events; the model takes it as it is, weights included.
+        n_items: Items that can be scored.
+        n_types: Event types known; 0 leaves types out for good.
+        inputs: What is read of an event.
+        request_time: ``"known"`` lets scores depend on the instant of the question.
+
+    Raises:
+        ConfigError: a count is impossible, or ``request_time`` is neither of the two.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        n_items: int,
+        n_types: int = 0,
+        inputs: InputConfig | None = None,
+        request_time: RequestTime = "unknown",
+    ) -> None:
+        super().__init__()
+        if n_items < 1:
+            raise ConfigError(f"SequenceModel(n_items={n_items}): expected at least one item.")
+        if request_time not in ("unknown", "known"):
+            raise ConfigError(
+                f"SequenceModel(request_time={request_time!r}): expected 'unknown' or 'known'."
+            )
+        dim = encoder.dim
+        inputs = InputConfig() if inputs is None else inputs
+        self.encoder = encoder
+        self.request_time: RequestTime = request_time
+        self.items = nn.Parameter(_vectors(n_items + SPECIAL, dim))
+        self.bias = nn.Parameter(torch.zeros(n_items))
+        self.events = EventEmbedding(dim, n_types, inputs)
+        # The output starts as the encoder gives it; the layer lets it live in the items' space.
+        self.output = nn.Linear(dim, dim)
+        self.dropout = nn.Dropout(inputs.dropout)
+        self.question = Question(dim, inputs.time_zone) if request_time == "known" else None
+        self.register_buffer("calibrated", torch.zeros((), dtype=torch.bool))
+        self.calibrated: Tensor
+        with torch.no_grad():
+            self.items[:SPECIAL] = 0.0
+            nn.init.eye_(self.output.weight)
+            nn.init.zeros_(self.output.bias)
+
+    @property
+    def dim(self) -> int:
+        """Give the width of outputs and item vectors."""
+        return self.encoder.dim
+
+    @property
+    def n_items(self) -> int:
+        """Count the items that can be scored."""
+        return len(self.bias)
+
+    @property
+    def state_size(self) -> int:
+        """Give the width of a user's state: the encoder's, then one output."""
+        return self.encoder.state_size + self.dim
+
+    def initial_state(self, batch_size: int) -> Tensor:
+        """Give the state [batch_size, state_size] of users without events: zeros."""
+        return torch.zeros(batch_size, self.state_size, device=self.bias.device)
+
+    def forward(self, batch: Tensors, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Read histories.
+
+        Args:
+            batch: [batch, length] events, padded on the right.
+            state: [batch, state_size] where the histories were left off; None starts afresh.
+
+        Returns:
+            Outputs [batch, length, dim] in float32, and the states [batch, state_size] after the
+            last column, which mean something only for rows without padding.
+        """
+        before = None if state is None else state[:, : self.encoder.state_size].contiguous()
+        encoded, after = self.encoder(self.events(self.items, batch), batch.clock, before)
+        outputs = self.dropout(self.output(encoded)).float()
+        return outputs, torch.cat((after.float(), outputs[:, -1]), dim=1)
+
+    def step(self, batch: Tensors, state: Tensor) -> Tensor:
+        """Read one event of each user: ``batch`` is [batch, 1]; give the states after it."""
+        before = state[:, : self.encoder.state_size].contiguous()
+        x = self.events(self.items, batch)[:, 0]
+        encoded, after = self.encoder.step(x, batch.clock, before)
+        return torch.cat((after, self.output(encoded)), dim=1)
+
+    def advance(self, batch: Tensors, state: Tensor | None = None) -> Tensor:
+        """Read histories of different lengths and give each user's state after its own last event.
+
+        The rows are read in stretches that end where a row ends, so that no padding enters a state;
+        a row without events keeps its state.
+
+        Args:
+            batch: [batch, length] events, padded on the right.
+            state: [batch, state_size] states before; None starts afresh.
+
+        Returns:
+            [batch, state_size].
+        """
+        states = self.initial_state(len(batch)) if state is None else state.clone()
+        start = 0
+        for stop in torch.unique(batch.lengths).tolist():
+            if stop == 0:
+                continue
+            rows = torch.nonzero(batch.lengths >= stop).flatten()
+            _, after = self(batch.part(rows, slice(start, stop)), states[rows])
+            states[rows] = after
+            start = stop
+        return states
+
+    def outputs_of(self, states: Tensor) -> Tensor:
+        """Give the outputs [n, dim] after the newest event that states [n, state_size] carry."""
+        return states[:, self.encoder.state_size :]
+
+    def ask(self, outputs: Tensor, last_times: Tensor, at: Tensor) -> Tensor:
+        """Turn outputs into queries at an instant.
+
+        Args:
+            outputs: [n, dim] after each user's newest event before ``at``.
+            last_times: [n] int64 microseconds, when that event was.
+            at: [n] int64 microseconds, when is asked; ignored if ``request_time="unknown"``.
+
+        Returns:
+            [n, dim].
+        """
+        if self.question is None:
+            return outputs
+        queries: Tensor = self.question(outputs, last_times, at)
+        return queries
+
+    def scores(self, queries: Tensor) -> Tensor:
+        """Score all items for queries [n, dim]: [n, n_items], higher is better."""
+        return nn.functional.linear(queries, self.items[SPECIAL:], self.bias)
+
+    def loss(self, queries: Tensor, targets: Tensor) -> Tensor:
+        """Measure how well queries [n, dim] tell item rows ``targets`` [n]: mean nats, a scalar."""
+        return full_softmax(queries, self.items[SPECIAL:], self.bias, targets)
+
+    def calibrate(self, histories: Histories) -> None:
+        """Learn from training events what no gradient teaches: the scale of values, the years seen.
+
+        Only the first call counts: later ones would change what the learned weights mean.
+
+        Args:
+            histories: Training events only.
+        """
+        if self.calibrated or not histories.n_events:
+            return
+        self.calibrated.fill_(True)
+        span = int(histories.times.max()) - int(histories.times.min())
+        for part in self.modules():
+            if isinstance(part, CalendarEncoding):
+                part.show_year(span >= _TWO_YEARS)
+            elif isinstance(part, ValueEncoding) and histories.values is not None:
+                part.calibrate(histories.values)
+
+    @torch.no_grad()
+    def grow(self, n_items: int, n_types: int = 0, seed: int = 0) -> None:
+        """Add rows for new items and event types; old rows stay what they are, bit by bit.
+
+        A new row is the mean of the known ones with a little noise, so that a new item is scored
+        like an average one until it is learned.
+
+        Args:
+            n_items: Items afterwards; no fewer than now.
+            n_types: Event types afterwards; ignored where the model reads none.
+            seed: Of the noise.
+
+        Raises:
+            ConfigError: fewer items than now.
+        """
+        if n_items < self.n_items:
+            raise ConfigError(
+                f"grow(n_items={n_items}): the model knows {self.n_items} items; rows never go."
+            )
+        generator = torch.Generator().manual_seed(seed)
+        new = n_items - self.n_items
+        self.items = _grown(self.items, new, generator)
+        self.bias = nn.Parameter(torch.cat((self.bias, self.bias.mean().expand(new))))
+        types = self.events.types
+        if types is not None:
+            more = max(0, n_types + SPECIAL - len(types))
+            self.events.types = _grown(types, more, generator)
+
+
+class Question(nn.Module):
+    """Let a query depend on when it is asked: how long after the last event, and what time it is.
+
+    In training the gap is stretched or shrunk at random and now and then hidden: in a log the
+    question comes at the very instant of the answer, in service some unknown time before.
+
+    Args:
+        dim: Width of outputs and queries.
+        time_zone: IANA zone of the calendar.
+    """
+
+    jitter = 0.3  # standard deviation of the logarithm of the stretch
+    hidden = 0.1  # share of the questions whose instant is hidden in training
+
+    def __init__(self, dim: int, time_zone: str) -> None:
+        super().__init__()
+        self.gap = GapEncoding(dim)
+        self.calendar = CalendarEncoding(dim, time_zone)
+        self.norm = nn.LayerNorm(dim)
+        self.change = nn.Linear(dim, 2 * dim)
+        nn.init.zeros_(self.change.weight)  # an untrained question changes nothing
+        nn.init.zeros_(self.change.bias)
+
+    def forward(self, outputs: Tensor, last_times: Tensor, at: Tensor) -> Tensor:
+        """Scale and shift outputs [n, dim] by the time from ``last_times`` to ``at`` [n]."""
+        wait = (at - last_times).clamp(min=0)
+        if self.training:
+            stretch = torch.exp(self.jitter * torch.randn(wait.shape, device=wait.device))
+            wait = (wait.double() * stretch).long()
+        when = self.gap(wait.double().div(1e6).float()) + self.calendar(last_times + wait)
+        scale, shift = torch.chunk(self.change(self.norm(when)), 2, dim=-1)
+        if self.training:
+            shown = torch.rand((len(outputs), 1), device=outputs.device) >= self.hidden
+            scale, shift = scale * shown, shift * shown
+        return outputs * (1 + scale) + shift
+
+
+def _vectors(n: int, dim: int) -> Tensor:
+    return torch.empty(n, dim).normal_(std=1 / math.sqrt(dim))
+
+
+def _grown(table: nn.Parameter, new: int, generator: torch.Generator) -> nn.Parameter:
+    known = table.detach()[SPECIAL:]
+    if not new or not len(known):
+        return table
+    noise = torch.empty(new, table.shape[1]).normal_(std=0.01, generator=generator)
+    rows = known.mean(0) + noise.to(table.device)
+    return nn.Parameter(torch.cat((table.detach(), rows)))
