@@ -1,0 +1,1 @@
+"""Training: one visible loop, its settings, and its checkpoints."""

@@ -1,0 +1,234 @@
+"""The training loop: plain PyTorch, visible from end to end.
+
+Training has up to two stages. In the *search* stage the newest slice of the training time is held
+back and every epoch is judged on it; training stops when judgements no longer rise. In the *refit*
+stage the model starts afresh from the weights it came with and learns everything, for the best
+number of epochs and under the same schedule, since the newest events matter most.
+
+All randomness follows from the seed and the epoch. A run that was stopped and goes on from its
+checkpoint therefore ends, on a CPU, with the very bits of a run that was not.
+"""
+
+import logging
+import math
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recency.data.batches import TrainingBatch, TrainingWindows
+from recency.data.histories import Histories
+from recency.errors import TrainingDivergedError
+from recency.nn.inputs import Tensors
+from recency.nn.model import SequenceModel
+from recency.training.checkpoints import RunState, load_run, run_key, save_run, weights_of
+from recency.training.config import (
+    EpochRecord,
+    Progress,
+    TrainConfig,
+    TrainingResult,
+    TrainingStep,
+)
+from recency.training.plan import Plan, plan_training
+from recency.training.schedule import learning_rate, make_optimizer
+from recency.training.tensorboard import Board, open_board
+from recency.training.validation import validation_ndcg
+
+VALID_TOKENS = 8_192  # cells a batch of judgement
+
+log = logging.getLogger(__name__)
+
+
+def train(
+    model: SequenceModel,
+    histories: Histories,
+    config: TrainConfig | None = None,
+    *,
+    seed: int = 0,
+    since: int | None = None,
+    progress: Progress | None = None,
+) -> TrainingResult:
+    """Train a model in place.
+
+    Args:
+        model: Learns on from the weights it has; it ends on the training device, in evaluation
+            mode.
+        histories: Training events only; item rows as the model's.
+        config: Settings.
+        seed: Repeats the run, on a CPU bit by bit.
+        since: Learn from targets at or after this instant only (microseconds); what came before is
+            still read as history.
+        progress: Called after every batch.
+
+    Returns:
+        What happened.
+
+    Raises:
+        DataError: there is nothing to learn from.
+        ConfigError: a setting cannot be met here, or a checkpoint found is of another run.
+        FormatError: a checkpoint found is damaged.
+        TrainingDivergedError: the loss is no longer finite.
+    """
+    config = TrainConfig() if config is None else config
+    plan = plan_training(histories, config, since)
+    model.to(config.torch_device()).calibrate(histories)
+    key: dict[str, Any] = {}
+    if config.checkpoint_dir is not None:
+        key = run_key(config, seed, since, histories, model)
+    with torch.random.fork_rng(), open_board(config.tensorboard_dir) as board:
+        run = _Run(model, plan, config, seed, progress, board, key)
+        run.train()
+    model.eval()
+    return _result(plan, config, run.state)
+
+
+class _Run:
+    """One call of `train`."""
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        plan: Plan,
+        config: TrainConfig,
+        seed: int,
+        progress: Progress | None,
+        board: Board,
+        key: dict[str, Any],
+    ) -> None:
+        self.model, self.plan, self.config, self.seed = model, plan, config, seed
+        self.progress, self.board, self.key = progress, board, key
+        self.device = model.bias.device
+        self.first = weights_of(model)  # each stage starts from them
+        self.optimizer = make_optimizer(model, config)
+        self.best: dict[str, Tensor] = {}
+        self.state = RunState()
+
+    def train(self) -> None:
+        """Go through the stages, from the checkpoint on where there is one."""
+        plan, config = self.plan, self.config
+        if config.checkpoint_dir is not None:
+            found = load_run(config.checkpoint_dir, self.key, self.model, self.optimizer)
+            if found is not None:
+                self.state, self.best = found
+        if plan.older is None:
+            self._run_stage("train", plan.everything, config.epochs)
+            return
+        if self.state.stage != "refit":
+            self._run_stage("search", plan.older, config.epochs)
+        if config.refit:
+            self._run_stage("refit", plan.everything, self.state.best_epoch)
+        else:
+            self.model.load_state_dict(self.best)
+
+    def _run_stage(self, stage: str, windows: TrainingWindows, epochs: int) -> None:
+        state, search = self.state, stage == "search"
+        if state.stage != stage:
+            state.stage, state.epoch = stage, 0
+            self.model.load_state_dict(self.first)
+            self.optimizer = make_optimizer(self.model, self.config)
+        while state.epoch < epochs:
+            if search and state.epoch - state.best_epoch >= self.config.patience:
+                break
+            began = time.perf_counter()
+            loss = self._run_epoch(windows, epochs)
+            valid = self._judge() if search else None
+            state.epoch += 1
+            if valid is not None and (state.best is None or valid > state.best):
+                state.best, state.best_epoch = valid, state.epoch
+                self.best = weights_of(self.model)
+            seconds = time.perf_counter() - began
+            self._remember(EpochRecord(stage, state.epoch, loss, valid, seconds))
+
+    def _run_epoch(self, windows: TrainingWindows, epochs: int) -> float:
+        """Learn from every target once; give the mean loss."""
+        epoch = self.state.epoch
+        words = np.random.SeedSequence((self.seed, epoch)).generate_state(2, np.uint64)
+        torch.manual_seed(int(words[0] >> np.uint64(1)))
+        batches = windows.epoch(self.plan.tokens, np.random.default_rng(words[1]))
+        self.model.train()
+        total, began = 0.0, time.perf_counter()
+        for index, part in enumerate(batches):
+            lr = learning_rate(self.config, epoch + (index + 1) / len(batches))
+            # Every target counts the same, whatever the size of its batch.
+            weight = len(part.targets) * len(batches) / windows.n_targets
+            loss, norm = self._run_batch(part, lr, weight)
+            step = TrainingStep(
+                stage=self.state.stage,
+                epoch=epoch + 1,
+                epochs=epochs,
+                step=index + 1,
+                steps=len(batches),
+                loss=loss,
+                lr=lr,
+                eta=(time.perf_counter() - began)
+                * ((epochs - epoch) * len(batches) / (index + 1) - 1),
+                valid=self.state.history[-1].valid if self.state.history else None,
+            )
+            if not math.isfinite(loss + norm):
+                raise TrainingDivergedError(_diverged(step, norm))
+            total += loss * len(part.targets)
+            if self.progress is not None:
+                self.progress(step)
+        return total / windows.n_targets
+
+    def _run_batch(self, part: TrainingBatch, lr: float, weight: float) -> tuple[float, float]:
+        """Learn from one batch; give its mean loss and the norm of its gradients."""
+        rows, sources, targets, last_times, at = (
+            torch.from_numpy(cells).to(self.device)
+            for cells in (part.rows, part.sources, part.targets, part.last_times, part.at)
+        )
+        half = self.config.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
+            outputs, _ = self.model(Tensors.from_batch(part.batch, self.device))
+            queries = self.model.ask(outputs[rows, sources], last_times, at)
+        loss = self.model.loss(queries, targets)
+        self.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(loss * weight)
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+        told = float(loss.detach()), float(norm)
+        if math.isfinite(sum(told)):
+            for group in self.optimizer.param_groups:
+                group["lr"] = lr
+            self.optimizer.step()
+        return told
+
+    def _judge(self) -> float:
+        assert self.plan.newest is not None
+        return validation_ndcg(self.model, self.plan.newest, VALID_TOKENS)
+
+    def _remember(self, record: EpochRecord) -> None:
+        """Keep what an epoch told, and where the run is, for people and for a restart."""
+        self.state.history.append(record)
+        self.board.write(record, learning_rate(self.config, record.epoch))
+        log.info(
+            "%s epoch %d: loss %.4f, ndcg@10 %s",
+            record.stage,
+            record.epoch,
+            record.loss,
+            record.valid,
+        )
+        if self.config.checkpoint_dir is not None:
+            folder = self.config.checkpoint_dir
+            save_run(folder, self.key, self.state, self.model, self.best, self.optimizer)
+
+
+def _result(plan: Plan, config: TrainConfig, state: RunState) -> TrainingResult:
+    learned = plan.everything if plan.older is None or config.refit else plan.older
+    return TrainingResult(
+        epochs=config.epochs if plan.older is None else state.best_epoch,
+        valid=state.best,
+        n_targets=learned.n_targets,
+        n_valid_targets=0 if plan.newest is None else plan.newest.n_targets,
+        history=tuple(state.history),
+        notes=plan.notes,
+    )
+
+
+def _diverged(step: TrainingStep, norm: float) -> str:
+    return (
+        f"expected a finite loss, found loss {step.loss:.6g} with gradient norm {norm:.6g} in "
+        f"stage {step.stage!r}, epoch {step.epoch}, step {step.step} of {step.steps}, at learning "
+        f"rate {step.lr:.3g}; lower TrainConfig(lr=...), or look for infinite values in the log."
+    )
