@@ -1,0 +1,76 @@
+"""How a live model lies in a folder: weights, vocabularies, histories, catalogue, settings."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+from safetensors import SafetensorError
+from safetensors.numpy import load_file as load_arrays
+from safetensors.numpy import save_file as save_arrays
+from safetensors.torch import load_file, save_file
+
+from recency.data.catalogue import Catalogue
+from recency.data.histories import Histories
+from recency.data.intake import Vocabs
+from recency.data.vocab import Vocab
+from recency.errors import FormatError
+from recency.live import LiveModel
+from recency.nn.model import SequenceModel
+from recency.storage import Manifest, written_folder
+
+_VOCABS = ("users", "items", "types")
+_COLUMNS = ("offsets", "items", "times", "types", "values")
+
+
+def write_model(
+    folder: str | Path, settings: dict[str, Any], live: LiveModel, catalogue: Catalogue | None
+) -> None:
+    """Write a live model and its settings (JSON) into a folder, in one piece."""
+    with written_folder(folder, settings) as draft:
+        weights = {name: t.cpu().contiguous() for name, t in live.model.state_dict().items()}
+        save_file(weights, draft / "weights.safetensors")
+        for name in _VOCABS:
+            getattr(live.vocabs, name).to_frame().write_parquet(draft / f"{name}.parquet")
+        save_arrays(_arrays(live.timelines.histories()), draft / "histories.safetensors")
+        if catalogue is not None:
+            catalogue.write(draft / "catalogue.parquet")
+
+
+def load_weights(model: SequenceModel, manifest: Manifest) -> None:
+    """Give a model the weights of a folder.
+
+    Raises:
+        FormatError: names or shapes do not fit the model.
+    """
+    try:
+        model.load_state_dict(load_file(manifest.path("weights.safetensors")))
+    except (SafetensorError, RuntimeError) as fault:
+        raise FormatError(
+            f"the weights in {manifest.folder} do not fit their settings: {fault}"
+        ) from None
+
+
+def read_vocabs(manifest: Manifest) -> Vocabs:
+    """Read the vocabularies of a folder."""
+    frames = (pl.read_parquet(manifest.path(f"{name}.parquet")) for name in _VOCABS)
+    return Vocabs(*(Vocab.from_frame(frame) for frame in frames))
+
+
+def read_histories(manifest: Manifest) -> Histories:
+    """Read the events of a folder."""
+    arrays = load_arrays(manifest.path("histories.safetensors"))
+    return Histories(**{name: arrays.get(name) for name in _COLUMNS})  # type: ignore[arg-type]  # the first three are always there
+
+
+def read_catalogue(manifest: Manifest) -> Catalogue | None:
+    """Read the catalogue of a folder, if it has one."""
+    if "catalogue.parquet" not in manifest:
+        return None
+    return Catalogue.read(manifest.path("catalogue.parquet"))
+
+
+def _arrays(histories: Histories) -> dict[str, npt.NDArray[np.generic]]:
+    arrays = {name: getattr(histories, name) for name in _COLUMNS}
+    return {name: np.ascontiguousarray(a) for name, a in arrays.items() if a is not None}

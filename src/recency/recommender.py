@@ -1,0 +1,395 @@
+"""The recommender: what a person fits, asks, feeds with events, saves and loads.
+
+Fitting makes a `LiveModel`; everything else asks it. `observe` moves memories and leaves weights
+alone, `partial_fit` moves both, `fit` starts afresh.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Literal, Self, Unpack
+
+import numpy as np
+import polars as pl
+import torch
+
+from recency.answers import answers
+from recency.data.catalogue import Catalogue
+from recency.data.histories import Histories, Ints
+from recency.data.intake import EventRow, Vocabs
+from recency.data.log import Log
+from recency.data.reading import read_log
+from recency.data.vocab import Id, Vocab
+from recency.errors import ConfigError, DataError, FormatError, NotFittedError, UnknownIdError
+from recency.evaluation.protocol import Answer, Questions, block_length
+from recency.live import Floats, LiveModel, Observed
+from recency.model_folder import (
+    load_weights,
+    read_catalogue,
+    read_histories,
+    read_vocabs,
+    write_model,
+)
+from recency.nn.encoder import Encoder
+from recency.nn.inputs import SPECIAL, InputConfig
+from recency.nn.model import RequestTime, SequenceModel
+from recency.nn.recurrent import GRU, LSTM, RNN
+from recency.recommendations import Recommendations
+from recency.selection import Selection, SelectionArgs, best
+from recency.storage import read_manifest
+from recency.training.checkpoints import digest_tensors
+from recency.training.config import Progress, TrainConfig, TrainingResult
+from recency.training.continuing import learn_on
+from recency.training.loop import train
+from recency.units import Instant, parse_duration, parse_instant
+
+ENCODERS: dict[str, type[Encoder]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+Events = Log | pl.DataFrame | Sequence[EventRow]
+Ranked = tuple[list[list[Id]], list[list[float]], list[bool]]  # items, scores, fallback
+
+
+class SequenceRecommender:
+    """Recommend the next items of users from their events and the time between them.
+
+    Args:
+        encoder: Reads histories, such as ``recency.GRU(dim=64)``; default ``LSTM(dim=64)``. Only
+            its configuration is used: each `fit` makes a fresh one.
+        inputs: What is read of each event.
+        training: How weights are learned.
+        request_time: ``"known"`` lets scores depend on the instant of the question.
+        fallback_half_life: Of the decayed popularity that answers for users without a history.
+        seed: Repeats a fit, on a CPU bit by bit.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder | None = None,
+        *,
+        inputs: InputConfig | None = None,
+        training: TrainConfig | None = None,
+        request_time: RequestTime = "unknown",
+        fallback_half_life: str | float = "7d",
+        seed: int = 0,
+    ) -> None:
+        self.encoder = LSTM(dim=64) if encoder is None else encoder
+        self.inputs = InputConfig() if inputs is None else inputs
+        self.training = TrainConfig() if training is None else training
+        self.request_time: RequestTime = request_time
+        self.fallback_half_life = parse_duration(fallback_half_life)
+        if self.fallback_half_life <= 0:
+            raise ConfigError("fallback_half_life: expected more than 0 seconds.")
+        self.seed = seed
+        self.catalogue: Catalogue | None = None
+        self.cut: int | None = None
+        self.model_version = ""
+        self.training_result: TrainingResult | None = None
+        self._live: LiveModel | None = None
+
+    @property
+    def name(self) -> str:
+        """Name the model in reports: the encoder's class in lower case."""
+        return type(self.encoder).__name__.lower()
+
+    @property
+    def live(self) -> LiveModel:
+        """Give the fitted model.
+
+        Raises:
+            NotFittedError: before `fit` or `load`.
+        """
+        if self._live is None:
+            raise NotFittedError("the recommender has learned nothing yet; call fit(log) first.")
+        return self._live
+
+    @property
+    def users(self) -> Vocab:
+        """Give the users known, trained or observed."""
+        return self.live.vocabs.users
+
+    @property
+    def items(self) -> Vocab:
+        """Give the items known, trained or observed."""
+        return self.live.vocabs.items
+
+    # --- learning ------------------------------------------------------------------------------
+
+    def fit(
+        self, log: Log, items: Catalogue | None = None, progress: Progress | None = None
+    ) -> Self:
+        """Learn from a log, forgetting what was learned before.
+
+        Args:
+            log: Training events; nothing later is looked at.
+            items: Attributes of items: titles, categories, availability.
+            progress: Called after every training batch.
+
+        Raises:
+            DataError: the log has nothing to learn a next item from.
+            TrainingDivergedError: the loss is no longer finite.
+        """
+        if not len(log):
+            raise DataError("expected a log with events, found an empty one.")
+        vocabs = Vocabs.of(log)
+        histories = Histories.build(log, vocabs.users, vocabs.items, vocabs.types)
+        model = self._new_model(len(vocabs.items), len(vocabs.types))
+        self.training_result = train(
+            model, histories, self.training, seed=self.seed, progress=progress
+        )
+        self.catalogue, self.cut = items, log.end
+        self._start(model, vocabs, histories)
+        return self
+
+    def partial_fit(self, events: Events, epochs: int = 1) -> Self:
+        """Observe events, give new items and event types weights, and learn on.
+
+        The newest old events, as many as there are new ones, are learned once more with them, so
+        that less is forgotten.
+
+        Args:
+            events: What happened since.
+            epochs: Passes over them.
+
+        Raises:
+            DataError: an event cannot be read, or there is nothing to learn from.
+        """
+        n_new = self.observe(events).n_events
+        if not n_new:
+            return self
+        live, histories = self.live, self.live.timelines.histories()
+        live.model.grow(len(self.items), len(live.vocabs.types), seed=self.seed)
+        self.training_result = learn_on(
+            live.model, histories, n_new, self.training, epochs=epochs, seed=self.seed
+        )
+        self.cut = live.now
+        self._start(live.model, live.vocabs, histories)
+        return self
+
+    def observe(self, events: Events) -> Observed:
+        """Take events in: memories move, weights do not; the next answer knows them.
+
+        New users and items join; a late event goes where its time belongs.
+
+        Args:
+            events: A log, a frame that `recency.read_log` understands, or dictionaries with
+                ``user_id``, ``item_id``, ``timestamp``, and ``event_type`` and ``value`` if any.
+
+        Raises:
+            DataError: an event cannot be read; then none is taken.
+        """
+        return self.live.observe(read_log(events) if isinstance(events, pl.DataFrame) else events)
+
+    # --- asking --------------------------------------------------------------------------------
+
+    def recommend(
+        self,
+        users: Sequence[Id],
+        k: int = 10,
+        *,
+        at: Instant | None = None,
+        unknown: Literal["popular", "raise"] = "popular",
+        **selection: Unpack[SelectionArgs],
+    ) -> Recommendations:
+        """Rank items for users.
+
+        Args:
+            users: Ids. Users without events get what is popular, and the answer says so.
+            k: Most items a list.
+            at: Instant of the question: only events strictly before it are seen, only items
+                available then are given. None: just after the newest event known.
+            unknown: ``"raise"`` refuses users never seen.
+            **selection: Which items may be given, see `recency.Selection`: ``repeats``,
+                ``candidates``, ``exclude``, ``categories``.
+
+        Raises:
+            UnknownIdError: users were never seen and ``unknown="raise"``.
+        """
+        instant, chosen = self._instant(at), Selection(**selection)
+        rows = self.users.rows([self.users.coerce(user) for user in users])
+        if unknown == "raise":
+            self._refuse_strangers(users, rows)
+        allowed = chosen.allowed(self.items, self.catalogue, instant)
+        block = block_length(len(self.items))
+        parts = []
+        for start in range(0, len(rows), block):
+            part = rows[start : start + block]
+            scores, fallback = self.live.scores(part, instant)
+            seen = None if chosen.repeats else self.live.seen(part, instant)
+            parts.append(self._ranked(best(scores, k, allowed, seen), fallback))
+        return self._recommendations(list(users), parts, instant)
+
+    def recommend_after(
+        self,
+        history: Sequence[EventRow],
+        k: int = 10,
+        *,
+        at: Instant | None = None,
+        **selection: Unpack[SelectionArgs],
+    ) -> Recommendations:
+        """Rank items for somebody without a name, from the events of a visit.
+
+        Args:
+            history: Dictionaries with ``item_id``, ``timestamp``, and ``event_type`` and ``value``
+                if any. Nothing of them is kept.
+            k: Most items.
+            at: As in `recommend`.
+            **selection: As in `recommend`.
+        """
+        histories, chosen = self.live.histories_of(history), Selection(**selection)
+        instant = self._instant(at)
+        if at is None and histories.n_events:
+            instant = max(instant, int(histories.times.max()) + 1)
+        scores, fallback = self.live.scores_after(histories, instant)
+        allowed = chosen.allowed(self.items, self.catalogue, instant)
+        found = best(scores, k, allowed, None if chosen.repeats else histories)
+        return self._recommendations([None], [self._ranked(found, fallback)], instant)
+
+    def score(self, users: Sequence[Id], items: Sequence[Id], at: Instant | None = None) -> Floats:
+        """Score given items for users: [n users, n items]; -inf for items that weights lack.
+
+        Raises:
+            UnknownIdError: a user or an item was never seen.
+        """
+        rows = self.users.rows([self.users.coerce(one) for one in users])
+        columns = self.items.rows([self.items.coerce(one) for one in items])
+        self._refuse_strangers([*users, *items], np.concatenate((rows, columns)))
+        scores, _ = self.live.scores(rows, self._instant(at))
+        return scores[:, columns]
+
+    def similar_items(self, item: Id, k: int = 10) -> Recommendations:
+        """Rank the items whose vectors point most nearly the same way (cosine in [-1, 1]).
+
+        Raises:
+            UnknownIdError: the item has no vector: never seen, or first seen after the learning.
+        """
+        row = self.items.row(self.items.coerce(item))
+        if not 0 <= row < self.live.model.n_items:
+            raise UnknownIdError(
+                f"item {item!r} has no vector: it was {'never seen' if row < 0 else 'seen'} "
+                f"{'' if row < 0 else 'only after the model learned'}; "
+                f"learn from events on it first (partial_fit)."
+            )
+        scores = self.live.cosines(row)
+        found = best(scores, k, np.ones(len(self.items), bool), None)
+        return self._recommendations([None], [self._ranked(found, [False])], self.live.now)
+
+    def history(self, user: Id, at: Instant | None = None) -> pl.DataFrame:
+        """List a user's events before an instant, oldest first.
+
+        Returns:
+            ``item_id``, ``timestamp``, and ``event_type`` where the log has types; no rows for a
+            user never seen.
+        """
+        row = self.users.row(self.users.coerce(user))
+        return self.live.events_of(row, self._instant(at))
+
+    def answer(self, questions: Questions) -> Iterator[Answer]:
+        """Answer the questions of `recency.evaluate`; see `recency.evaluation.protocol`."""
+        return answers(self.live, questions)
+
+    # --- keeping -------------------------------------------------------------------------------
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model with all it knows into a folder; see `recency.storage`."""
+        write_model(folder, self._settings(), self.live, self.catalogue)
+
+    @classmethod
+    def load(cls, folder: str | Path, encoder: Encoder | None = None) -> Self:
+        """Read a model from a folder.
+
+        Args:
+            folder: Written by `save`.
+            encoder: Of the same configuration, for an encoder that Recency does not bring.
+
+        Raises:
+            FormatError: the folder is no model, damaged, or newer than this version.
+        """
+        manifest = read_manifest(folder)
+        settings = manifest.content
+        one = cls(
+            _encoder(settings["encoder"]) if encoder is None else encoder,
+            inputs=InputConfig(**settings["inputs"]),
+            training=TrainConfig(**settings["training"]),
+            request_time=settings["request_time"],
+            fallback_half_life=settings["fallback_half_life"],
+            seed=settings["seed"],
+        )
+        model = one._new_model(settings["n_items"], settings["n_types"])
+        load_weights(model, manifest)
+        one.catalogue, one.cut = read_catalogue(manifest), settings["cut"]
+        one._start(model, read_vocabs(manifest), read_histories(manifest))
+        return one
+
+    # --- inside --------------------------------------------------------------------------------
+
+    def _new_model(self, n_items: int, n_types: int) -> SequenceModel:
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            return SequenceModel(
+                self.encoder.clone(), n_items, n_types, self.inputs, self.request_time
+            )
+
+    def _start(self, model: SequenceModel, vocabs: Vocabs, histories: Histories) -> None:
+        """Put a trained model to work; states of older weights go with the old live model."""
+        self._live = LiveModel(model, vocabs, histories, self.fallback_half_life)
+        self.model_version = digest_tensors(model.state_dict())[:12]
+
+    def _settings(self) -> dict[str, Any]:
+        model = self.live.model
+        types = model.events.types
+        return {
+            "model_version": self.model_version,
+            "encoder": {"name": self.name, **self.encoder.config()},
+            "inputs": asdict(self.inputs),
+            "training": self.training.what_is_learned(),
+            "request_time": self.request_time,
+            "fallback_half_life": self.fallback_half_life,
+            "seed": self.seed,
+            "n_items": model.n_items,
+            "n_types": 0 if types is None else len(types) - SPECIAL,
+            "cut": self.cut,
+        }
+
+    def _instant(self, at: Instant | None) -> int:
+        return self.live.now if at is None else parse_instant(at)
+
+    def _refuse_strangers(self, ids: Sequence[Id], rows: np.ndarray[Any, Any]) -> None:
+        strangers = [one for one, row in zip(ids, rows, strict=True) if row < 0]
+        if strangers:
+            raise UnknownIdError(
+                f"{len(strangers)} of {len(ids)} ids were never seen: "
+                f"{', '.join(map(repr, strangers[:5]))}. recommend(unknown='popular') serves "
+                f"users anyway."
+            )
+
+    def _ranked(self, found: tuple[list[Ints], list[Floats]], fallback: Iterable[bool]) -> Ranked:
+        lists, values = found
+        items = [self.items.take(rows) for rows in lists]
+        return items, [row.tolist() for row in values], [bool(one) for one in fallback]
+
+    def _recommendations(
+        self, users: list[Id | None], parts: list[Ranked], at: int
+    ) -> Recommendations:
+        return Recommendations(
+            users=users,
+            items=[one for items, _, _ in parts for one in items],
+            scores=[one for _, scores, _ in parts for one in scores],
+            fallback=[one for _, _, fallback in parts for one in fallback],
+            at=at,
+            as_of=self.live.timelines.newest,
+            model_version=self.model_version,
+        )
+
+
+def _encoder(settings: dict[str, Any]) -> Encoder:
+    name = settings.pop("name")
+    if name not in ENCODERS:
+        raise FormatError(
+            f"the model's encoder {name!r} is none of Recency's ({', '.join(ENCODERS)}); "
+            f"pass it as load(folder, encoder=...)."
+        )
+    return ENCODERS[name](**settings)
+
+
+def load(folder: str | Path, encoder: Encoder | None = None) -> SequenceRecommender:
+    """Read a model that `SequenceRecommender.save` wrote; see `SequenceRecommender.load`."""
+    return SequenceRecommender.load(folder, encoder)

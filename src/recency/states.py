@@ -1,0 +1,166 @@
+"""User states: what a model remembers of each user, brought up to date when it is asked for.
+
+An event costs nothing here until its user is asked about: then the events since the last question
+are read, each in O(1). A state belongs to the weights that made it; new weights start with none.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recency.data.histories import Histories, Ints
+from recency.nn.inputs import Tensors
+from recency.nn.model import SequenceModel
+
+_SEGMENT = 256  # events of one history read in one call
+_TOKENS = 65_536  # events read in one call, padding included
+
+
+class States:
+    """Keep one state a user, and how many of the user's events it has seen.
+
+    Args:
+        model: Whose states these are.
+    """
+
+    def __init__(self, model: SequenceModel) -> None:
+        self._model = model
+        self._row_of: dict[int, int] = {}
+        self._states = torch.empty(0, model.state_size)
+        self._seen = np.empty(0, np.int64)
+
+    def __len__(self) -> int:
+        return len(self._row_of)
+
+    def forget(self, users: dict[int, int]) -> None:
+        """Drop the states that saw more than the given number of their user's events."""
+        for user, intact in users.items():
+            row = self._row_of.get(user)
+            if row is not None and self._seen[row] > intact:
+                self._seen[row] = 0
+                self._states[row] = 0
+
+    @torch.no_grad()
+    def outputs(self, users: Ints, histories: Histories) -> Tensor:
+        """Read what is new of each user and give the outputs after the newest event.
+
+        Args:
+            users: [n] user rows, each once.
+            histories: Their histories, in the same order.
+
+        Returns:
+            [n, dim] on the model's device; zeros for users without events.
+        """
+        rows = self._rows(users)
+        states, seen = self._states[rows], self._seen[rows]
+        behind = np.flatnonzero(seen < histories.lengths)
+        if len(behind):
+            batch = histories.gather(
+                histories.offsets[behind] + seen[behind], histories.offsets[behind + 1]
+            )
+            device = self._model.bias.device
+            fresh = self._model.advance(
+                Tensors.from_batch(batch, device), states[behind].to(device)
+            ).cpu()
+            self._states[rows[behind]] = fresh
+            self._seen[rows[behind]] = histories.lengths[behind]
+            states[behind] = fresh
+        return self._model.outputs_of(states).to(self._model.bias.device)
+
+    def _rows(self, users: Ints) -> Ints:
+        """Give each user a row of the table, which doubles when it is full."""
+        for user in users.tolist():
+            self._row_of.setdefault(user, len(self._row_of))
+        if len(self._row_of) > len(self._states):
+            more = max(64, 2 * len(self._row_of)) - len(self._states)
+            self._states = torch.cat((self._states, torch.zeros(more, self._states.shape[1])))
+            self._seen = np.concatenate((self._seen, np.zeros(more, np.int64)))
+        return np.fromiter((self._row_of[user] for user in users.tolist()), np.int64, len(users))
+
+
+@torch.no_grad()
+def outputs_at(model: SequenceModel, histories: Histories, users: Ints, stops: Ints) -> Tensor:
+    """Give the outputs after any events of any histories, reading each history once.
+
+    Histories of like length are read together, in segments that carry the state on, so that memory
+    stays bounded whatever their length.
+
+    Args:
+        model: In evaluation mode.
+        histories: Of all users.
+        users: [n] user rows.
+        stops: [n] absolute positions: the events ``[offsets[user], stop)`` have been read.
+
+    Returns:
+        [n, dim] on the model's device; zeros where nothing was read.
+    """
+    outputs = torch.zeros(len(users), model.dim, device=model.bias.device)
+    places = stops - histories.offsets[users] - 1  # of the last event read, -1 for none
+    needs = np.zeros(histories.n_users, np.int64)
+    np.maximum.at(needs, users, places + 1)
+    readers = np.argsort(needs, kind="stable")
+    readers = readers[needs[readers] > 0]
+    rank = np.full(histories.n_users, -1, np.int64)
+    rank[readers] = np.arange(len(readers))
+    order = np.argsort(np.where(places >= 0, rank[users], -1), kind="stable")
+    order = order[np.count_nonzero(places < 0) :]
+    for start, stop in _groups(needs[readers]):
+        first, last = np.searchsorted(rank[users[order]], [start, stop])
+        asked = order[first:last]
+        _read(
+            model,
+            histories,
+            readers[start:stop],
+            needs,
+            rank[users[asked]] - start,
+            places[asked],
+            asked,
+            outputs,
+        )
+    return outputs
+
+
+def _groups(needs: Ints) -> list[tuple[int, int]]:
+    """Cut ascending lengths into runs that fit into one call each."""
+    groups, stop = [], len(needs)
+    while stop > 0:
+        rows = max(1, _TOKENS // min(int(needs[stop - 1]), _SEGMENT))
+        groups.append((max(0, stop - rows), stop))
+        stop -= rows
+    return groups
+
+
+def _read(
+    model: SequenceModel,
+    histories: Histories,
+    readers: Ints,
+    needs: Ints,
+    rows: Ints,
+    places: Ints,
+    asked: Ints,
+    outputs: Tensor,
+) -> None:
+    """Read one group of histories of ascending length and put down the outputs asked for.
+
+    Args:
+        model: Reads.
+        histories: Of all users.
+        readers: [group] user rows.
+        needs: [n_users] events to read of each.
+        rows: [m] place in ``readers`` of each question.
+        places: [m] event within the history whose output is asked for.
+        asked: [m] where in ``outputs`` it goes.
+        outputs: [n, dim] filled here.
+    """
+    lengths, offsets = needs[readers], histories.offsets[readers]
+    device, state = outputs.device, None
+    done = 0  # rows whose history ended in an earlier segment
+    for begin in range(0, int(lengths[-1]), _SEGMENT):
+        longer = int(np.searchsorted(lengths, begin, side="right"))
+        state = None if state is None else state[longer - done :]
+        done = longer
+        end = np.minimum(lengths[longer:], begin + _SEGMENT)
+        batch = histories.gather(offsets[longer:] + begin, offsets[longer:] + end)
+        hidden, state = model(Tensors.from_batch(batch, device), state)
+        here = np.flatnonzero((places >= begin) & (places < begin + _SEGMENT))
+        outputs[asked[here]] = hidden[rows[here] - longer, places[here] - begin]
