@@ -1,0 +1,46 @@
+"""Progress bars on stderr."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+if TYPE_CHECKING:
+    from recency.training.config import Progress as TrainingProgress
+    from recency.training.config import TrainingStep
+
+_STAGES = {
+    "search": "Training, judged on the newest slice",
+    "refit": "Training afresh on everything",
+    "train": "Training",
+}
+
+
+@contextmanager
+def training_bar() -> Iterator["TrainingProgress"]:
+    """Show epochs, loss, the newest judgement and the time left; give the callback for it."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[facts]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        stages: dict[str, int] = {}
+
+        def show(step: "TrainingStep") -> None:
+            if step.stage not in stages:
+                name = _STAGES[step.stage]
+                stages[step.stage] = bar.add_task(name, total=step.epochs, facts="")
+            valid = "" if step.valid is None else f", NDCG@10 {step.valid:.4f}"
+            left = f"{step.eta / 60:.0f} min" if step.eta >= 120 else f"{step.eta:.0f} s"
+            bar.update(
+                stages[step.stage],  # type: ignore[arg-type]  # rich's TaskID is an int
+                completed=step.epoch - 1 + step.step / step.steps,
+                facts=f"epoch {step.epoch}/{step.epochs}, loss {step.loss:.3f}{valid}, "
+                f"at most {left} left",
+            )
+
+        yield show

@@ -1,0 +1,194 @@
+"""The file ``run.toml``: every knob of a run, typed; a key that nobody knows is an error.
+
+[data]      columns, unit, time_zone, on_bad: how the event file is read
+[split]     until: learn from events before this instant, or this share of the log
+[model]     encoder, size, dim, layers, dropout, request_time, fallback_half_life, seed
+[inputs]    see recency.InputConfig
+[training]  see recency.TrainConfig
+[evaluate]  k, history, repeats, reading, ties, targets, max_targets
+"""
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from recency.errors import ConfigError, raise_all
+
+if TYPE_CHECKING:
+    from recency.nn.inputs import InputConfig
+    from recency.recommender import SequenceRecommender
+    from recency.training.config import TrainConfig
+
+# One dial: (dim, layers). Medium is the library's default.
+SIZES = {"small": (32, 1), "medium": (64, 1), "large": (128, 2)}
+
+
+@dataclass(frozen=True)
+class DataSection:
+    """Say how the event file is read; see `recency.read_log`."""
+
+    columns: dict[str, str] = field(default_factory=dict)
+    unit: Literal["s", "ms", "us", "ns"] | None = None
+    time_zone: str = "UTC"
+    on_bad: Literal["raise", "drop"] = "raise"
+    context: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class SplitSection:
+    """Say where learning ends: an instant, or a share of the events in (0, 1); None takes all."""
+
+    until: str | float | None = None
+
+
+@dataclass(frozen=True)
+class ModelSection:
+    """Choose the model; ``dim`` and ``layers`` override what ``size`` stands for."""
+
+    encoder: Literal["rnn", "gru", "lstm"] = "lstm"
+    size: Literal["small", "medium", "large"] = "medium"
+    dim: int | None = None
+    layers: int | None = None
+    dropout: float = 0.0
+    request_time: Literal["unknown", "known"] = "unknown"
+    fallback_half_life: str | float = "7d"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class EvaluateSection:
+    """Choose the protocol; see `recency.evaluate`."""
+
+    k: list[int] = field(default_factory=lambda: [10])
+    history: Literal["rolling", "frozen"] = "rolling"
+    repeats: bool = True
+    reading: Literal["warm", "misses", "growing"] = "warm"
+    ties: Literal["mean", "worst", "best"] = "mean"
+    targets: Literal["event", "basket"] = "event"
+    max_targets: int | None = None
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """Hold all sections; those with torch behind them are None where the defaults will do."""
+
+    data: DataSection = DataSection()
+    split: SplitSection = SplitSection()
+    model: ModelSection = ModelSection()
+    inputs: "InputConfig | None" = None
+    training: "TrainConfig | None" = None
+    evaluate: EvaluateSection = EvaluateSection()
+
+    def recommender(self) -> "SequenceRecommender":
+        """Make the recommender that the file describes, not yet fitted."""
+        from recency.recommender import ENCODERS, SequenceRecommender
+
+        dim, layers = SIZES[self.model.size]
+        encoder = ENCODERS[self.model.encoder](
+            dim=self.model.dim or dim,
+            layers=self.model.layers or layers,
+            dropout=self.model.dropout,
+        )
+        return SequenceRecommender(
+            encoder,
+            inputs=self.inputs,
+            training=self.training,
+            request_time=self.model.request_time,
+            fallback_half_life=self.model.fallback_half_life,
+            seed=self.model.seed,
+        )
+
+
+def read_run_config(
+    path: Path | None, changes: Mapping[str, Mapping[str, Any]] | None = None
+) -> RunConfig:
+    """Read ``run.toml`` and lay the command line's flags over it.
+
+    Args:
+        path: None takes the defaults.
+        changes: Section to keys to values; None as a value changes nothing.
+
+    Raises:
+        ConfigError: the file is no TOML, or a section, key or value is wrong; all together.
+    """
+    table: dict[str, Any] = {}
+    if path is not None:
+        try:
+            table = tomllib.loads(path.read_text())
+        except FileNotFoundError:
+            raise ConfigError(f"expected a TOML file, found nothing at {path}.") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as fault:
+            raise ConfigError(f"{path} is not TOML: {fault}.") from None
+    for section, values in (changes or {}).items():
+        given = {key: value for key, value in values.items() if value is not None}
+        if given:
+            table[section] = {**table.get(section, {}), **given}
+    return _config(table, str(path or "the command line"))
+
+
+def _config(table: dict[str, Any], where: str) -> RunConfig:
+    kinds = _kinds(table)
+    faults = _unknown_keys(table, [one.name for one in fields(RunConfig)], "")
+    parts: dict[str, Any] = {}
+    for name, kind in kinds.items():
+        if isinstance(table[name], dict):
+            parts[name] = _checked(kind, table[name], name, faults)
+        else:
+            faults.append(f"{name}: expected a section [{name}], found {table[name]!r}.")
+    raise_all([f"{fault} [{where}]" for fault in faults], ConfigError)
+    return RunConfig(**parts)
+
+
+def _kinds(table: dict[str, Any]) -> dict[str, type]:
+    """Name the class of each section that the table has; torch is imported only if need be."""
+    kinds: dict[str, type] = {
+        "data": DataSection,
+        "split": SplitSection,
+        "model": ModelSection,
+        "evaluate": EvaluateSection,
+    }
+    if "inputs" in table:
+        from recency.nn.inputs import InputConfig
+
+        kinds["inputs"] = InputConfig
+    if "training" in table:
+        from recency.training.config import TrainConfig
+
+        kinds["training"] = TrainConfig
+    return {name: kind for name, kind in kinds.items() if name in table}
+
+
+def _checked(kind: type, values: dict[str, Any], name: str, faults: list[str]) -> Any:
+    """Make a section from a table; add what is wrong with it to the faults."""
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [one.name for one in fields(kind)]
+    faults += _unknown_keys(values, known, f"{name}.")
+    try:
+        return TypeAdapter(kind).validate_python(
+            {key: value for key, value in values.items() if key in known}
+        )
+    except ValidationError as error:
+        faults += [_told(one, name) for one in error.errors(include_url=False)]
+    return None
+
+
+def _told(error: Any, name: str) -> str:
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    key = ".".join([name, *(str(one) for one in error["loc"][:1])])
+    return f"{key}={error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}."
+
+
+def _unknown_keys(table: Mapping[str, Any], known: list[str], prefix: str) -> list[str]:
+    """Name keys that are not known, each with the nearest one that is."""
+    faults = []
+    for key in table:
+        if key not in known:
+            near = get_close_matches(key, known, n=1)
+            hint = f"did you mean {prefix}{near[0]}? " if near else ""
+            faults.append(f"unknown key {prefix}{key}; {hint}Known: {', '.join(sorted(known))}.")
+    return faults
