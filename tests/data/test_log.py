@@ -40,6 +40,16 @@ def test_a_split_is_half_open_and_knows_its_past() -> None:
     assert log.between("2026-01-02", "2026-01-03").events["item_id"].to_list() == ["x"]
 
 
+def test_a_part_that_is_split_again_still_knows_all_of_its_past() -> None:
+    log = Log.from_frame(frame(ROWS))
+    _, rest = log.split_at("2026-01-02")
+    _, last = rest.split_at("2026-01-03")
+    assert last.past is not None and last.past.events.equals(log.events.head(3))
+    since, between = rest.since("2026-01-03"), rest.between("2026-01-03", "2026-01-04")
+    assert since.past is not None and since.past.events.equals(log.events.head(3))
+    assert between.past is not None and between.past.events.equals(log.events.head(3))
+
+
 def test_quantile_names_an_event() -> None:
     log = Log.from_frame(frame(ROWS))
     assert log.quantile(0.0) == log.quantile(0.25) == parse_instant("2026-01-01")

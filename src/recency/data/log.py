@@ -102,14 +102,14 @@ class Log:
     def since(self, at: Instant) -> "Log":
         """Keep the events at or after an instant; `past` holds the rest."""
         position = self._position(at)
-        return self._slice(position, self.n_events, past=self._slice(0, position))
+        return self._slice(position, self.n_events, past=self._past_before(position))
 
     def between(self, start: Instant, end: Instant) -> "Log":
         """Keep the events in ``[start, end)``; `past` holds those before ``start``."""
         first, last = self._position(start), self._position(end)
         if last < first:
             raise DataError(f"expected start before end, found start {start!r} and end {end!r}.")
-        return self._slice(first, last, past=self._slice(0, first))
+        return self._slice(first, last, past=self._past_before(first))
 
     def quantile(self, q: float) -> int:
         """Give the instant of the event at quantile ``q`` of the log's order, in microseconds.
@@ -141,7 +141,7 @@ class Log:
         raise_all(self._cut_faults(instants), DataError)
         borders = [0, *(int(p) for p in np.searchsorted(self.times, instants)), self.n_events]
         return tuple(
-            self._slice(a, b, past=self._slice(0, a) if a else self.past)
+            self._slice(a, b, past=self._past_before(a) if a else self.past)
             for a, b in zip(borders, borders[1:], strict=False)
         )
 
@@ -154,6 +154,13 @@ class Log:
 
     def _slice(self, start: int, stop: int, past: "Log | None" = None) -> "Log":
         return Log(self.events.slice(start, stop - start), past)
+
+    def _past_before(self, position: int) -> "Log":
+        """Give everything before a position, what lies before this log included."""
+        head = self._slice(0, position)
+        if self.past is None:
+            return head
+        return Log.from_frame(pl.concat((self.past.events, head.events), how="diagonal"))
 
     def _require_events(self, what: str) -> None:
         if not self.n_events:
