@@ -59,9 +59,9 @@ class States:
                 histories.offsets[behind] + seen[behind], histories.offsets[behind + 1]
             )
             device = self._model.bias.device
-            fresh = self._model.advance(
-                Tensors.from_batch(batch, device), states[behind].to(device)
-            ).cpu()
+            events, before = Tensors.from_batch(batch, device), states[behind].to(device)
+            one_each = batch.items.shape[1] == 1
+            fresh = (self._model.step if one_each else self._model.advance)(events, before).cpu()
             self._states[rows[behind]] = fresh
             self._seen[rows[behind]] = histories.lengths[behind]
             states[behind] = fresh
