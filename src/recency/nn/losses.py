@@ -1,9 +1,12 @@
-"""Losses over the whole catalogue.
+"""Losses over the whole catalogue, exact or estimated.
 
 Full softmax is the best or equal best loss for catalogues up to some ten thousand items. Its cost
-is memory: one logit for each target and item. Both forms below work through the targets in chunks
-and never hold all logits at once.
+is memory: one logit for each target and item. Both forms of it work through the targets in chunks
+and never hold all logits at once. For larger catalogues the time counts too, and a sample of the
+items stands for all.
 """
+
+import math
 
 import torch
 from torch import Tensor
@@ -56,3 +59,34 @@ def chunked_softmax(
     for q, y in zip(torch.split(queries, chunk), torch.split(targets, chunk), strict=True):
         total = total + checkpoint(part, q, table, bias, y, use_reentrant=False)
     return total / len(queries)
+
+
+def sampled_softmax(
+    queries: Tensor, table: Tensor, bias: Tensor, targets: Tensor, negatives: Tensor
+) -> Tensor:
+    """Estimate `full_softmax` from a few items drawn alike, the same for all targets.
+
+    The sum over all other items is estimated by n_items - 1 times the mean over the drawn ones,
+    that is, each drawn logit is raised by log((n_items - 1) / number drawn): importance sampling
+    with a uniform proposal (Jean et al., On Using Very Large Target Vocabulary for Neural Machine
+    Translation, ACL 2015). Where a target itself was drawn, it is left out.
+
+    Args:
+        queries: [n, dim].
+        table: [n_items, dim].
+        bias: [n_items].
+        targets: [n] item rows.
+        negatives: [m] item rows drawn uniformly, with replacement.
+
+    Returns:
+        The mean of the estimates in nats, float32, a scalar.
+    """
+    with torch.autocast(queries.device.type, enabled=False):
+        queries, table = queries.float(), table.float()
+        own = (queries * table[targets]).sum(1) + bias[targets]
+        drawn = functional.linear(queries, table[negatives], bias[negatives])
+        hit = targets[:, None] == negatives
+        drawn = drawn.masked_fill(hit, -math.inf)
+        share = (len(table) - 1) / (len(negatives) - hit.sum(1)).clamp(min=1)
+        rest = torch.logsumexp(drawn, dim=1) + share.log()
+        return (torch.logaddexp(own, rest) - own).mean()

@@ -18,7 +18,7 @@ from recency.data.histories import Histories
 from recency.errors import ConfigError
 from recency.nn.encoder import Encoder
 from recency.nn.inputs import SPECIAL, EventEmbedding, InputConfig, Tensors, ValueEncoding
-from recency.nn.losses import full_softmax
+from recency.nn.losses import full_softmax, sampled_softmax
 from recency.nn.time import CalendarEncoding, GapEncoding
 
 RequestTime = Literal["unknown", "known"]
@@ -162,9 +162,21 @@ class SequenceModel(nn.Module):
         """Score all items for queries [n, dim]: [n, n_items], higher is better."""
         return nn.functional.linear(queries, self.items[SPECIAL:], self.bias)
 
-    def loss(self, queries: Tensor, targets: Tensor) -> Tensor:
-        """Measure how well queries [n, dim] tell item rows ``targets`` [n]: mean nats, a scalar."""
-        return full_softmax(queries, self.items[SPECIAL:], self.bias, targets)
+    def loss(self, queries: Tensor, targets: Tensor, negatives: Tensor | None = None) -> Tensor:
+        """Measure how well queries tell the right items.
+
+        Args:
+            queries: [n, dim].
+            targets: [n] item rows.
+            negatives: Item rows drawn uniformly, which then stand for all items; None: all items.
+
+        Returns:
+            Mean nats, a scalar.
+        """
+        table = self.items[SPECIAL:]
+        if negatives is None:
+            return full_softmax(queries, table, self.bias, targets)
+        return sampled_softmax(queries, table, self.bias, targets, negatives)
 
     def calibrate(self, histories: Histories) -> None:
         """Learn from training events what no gradient teaches: the scale of values, the years seen.

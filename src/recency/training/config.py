@@ -12,6 +12,9 @@ from recency.errors import ConfigError, raise_all
 
 PLACES = ("checkpoint_dir", "tensorboard_dir")  # settings that change nothing of what is learned
 
+LARGE = 20_000  # items beyond which the exact loss would take most of the time
+DRAWN = 1_024
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -22,6 +25,8 @@ class TrainConfig:
         max_len: Most events a window; see `recency.data.batches`.
         tokens: Most cells a batch, padding included; None grows with the square root of the
             number of targets, 1,024 at 100,000.
+        negatives: Items drawn a batch to stand for all others in the loss; 0 takes all items, which
+            is exact. ``"auto"`` draws 1,024 from catalogues of more than 20,000 items.
         lr: Highest learning rate.
         weight_decay: Of matrices; biases, norms and the like never decay.
         warmup: Epochs over which the learning rate rises from 0; it then falls as a cosine to
@@ -41,6 +46,7 @@ class TrainConfig:
     epochs: int = 20
     max_len: int = 200
     tokens: int | None = None
+    negatives: int | Literal["auto"] = "auto"
     lr: float = 3e-3
     weight_decay: float = 0.01
     warmup: float = 1.0
@@ -62,6 +68,8 @@ class TrainConfig:
         least = {"epochs": 1, "max_len": 2, "patience": 1, "max_valid_targets": 1}
         if self.tokens is not None:
             least["tokens"] = 1
+        if self.negatives != "auto":
+            least["negatives"] = 0
         faults = [
             f"TrainConfig({name}={getattr(self, name)!r}): expected a whole number of at least {n}."
             for name, n in least.items()
@@ -102,6 +110,12 @@ class TrainConfig:
                 "use device='auto' or 'cpu'."
             )
         return torch.device("cuda" if found and self.device != "cpu" else "cpu")
+
+    def drawn(self, n_items: int) -> int:
+        """Give how many items are drawn a batch from a catalogue; 0 for none, the exact loss."""
+        if self.negatives == "auto":
+            return 0 if n_items <= LARGE else DRAWN
+        return self.negatives
 
     def what_is_learned(self) -> dict[str, Any]:
         """Give the settings, as JSON, that change what is learned."""

@@ -183,7 +183,7 @@ class _Run:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             outputs, _ = self.model(Tensors.from_batch(part.batch, self.device))
             queries = self.model.ask(outputs[rows, sources], last_times, at)
-        loss = self.model.loss(queries, targets)
+        loss = self.model.loss(queries, targets, self._negatives())
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss * weight)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
@@ -193,6 +193,11 @@ class _Run:
                 group["lr"] = lr
             self.optimizer.step()
         return told
+
+    def _negatives(self) -> Tensor | None:
+        n_items = self.model.n_items
+        n_drawn = self.config.drawn(n_items)
+        return torch.randint(n_items, (n_drawn,), device=self.device) if n_drawn else None
 
     def _judge(self) -> float:
         assert self.plan.newest is not None
