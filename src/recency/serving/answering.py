@@ -1,0 +1,106 @@
+"""Answering: many questions in few calls of the recommender.
+
+Questions that differ only in the user and in k are answered by one call, whose cost is mostly one
+product of matrices; each then takes the head of its list.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TypeVar
+
+from recency.data.vocab import Id
+from recency.errors import RecencyError
+from recency.selection import Selection, SelectionArgs
+from recency.serving.questions import AsOf, LiveRecommender, Question, Ranked
+
+logger = logging.getLogger(__name__)
+Result = TypeVar("Result")
+
+
+def answer_all(
+    recommender: LiveRecommender, questions: Sequence[Question], now: int, as_of: AsOf
+) -> list[Ranked | Exception]:
+    """Answer each question, or give the error that stands in its way.
+
+    Args:
+        recommender: Asked.
+        questions: In any order.
+        now: Instant of the questions that name none, microseconds.
+        as_of: What the recommender has seen.
+    """
+    answers: dict[int, Ranked | Exception] = {}
+    alike: dict[tuple[int, Selection], list[int]] = {}
+    for place, question in enumerate(questions):
+        at = now if question.at is None else question.at
+        if question.history is None:
+            alike.setdefault((at, question.selection), []).append(place)
+        else:
+            answers[place] = _attempt(partial(_after, recommender, question, at, as_of))
+    for (at, _), places in alike.items():
+        asked = [questions[place] for place in places]
+        found = _attempt(partial(_of_users, recommender, asked, at, as_of))
+        for n, place in enumerate(places):
+            answers[place] = found if isinstance(found, Exception) else found[n]
+    return [answers[place] for place in range(len(questions))]
+
+
+def similar(recommender: LiveRecommender, item: Id, k: int, as_of: AsOf) -> Ranked:
+    """Rank the items most like one."""
+    found = recommender.similar_items(item, k)
+    return Ranked(
+        None, found.items[0], found.scores[0], False, found.at, as_of, found.model_version
+    )
+
+
+def _attempt(function: Callable[[], Result]) -> Result | Exception:
+    try:
+        return function()
+    except RecencyError as error:
+        return error
+    except Exception as error:
+        logger.exception("a question could not be answered")
+        return error
+
+
+def _of_users(
+    recommender: LiveRecommender, questions: Sequence[Question], at: int, as_of: AsOf
+) -> list[Ranked]:
+    users = [question.user for question in questions if question.user is not None]
+    k = max(question.k for question in questions)
+    selection, notes = _known(questions[0].selection, recommender)
+    found = recommender.recommend(users, k, at=at, **selection)
+    version = found.model_version
+    return [
+        Ranked(one.user, items[: one.k], scores[: one.k], fallback, at, as_of, version, notes)
+        for one, items, scores, fallback in zip(
+            questions, found.items, found.scores, found.fallback, strict=True
+        )
+    ]
+
+
+def _after(recommender: LiveRecommender, question: Question, at: int, as_of: AsOf) -> Ranked:
+    selection, notes = _known(question.selection, recommender)
+    found = recommender.recommend_after(question.history or (), question.k, at=at, **selection)
+    version = found.model_version
+    items, scores = found.items[0], found.scores[0]
+    return Ranked(None, items, scores, found.fallback[0], at, as_of, version, notes)
+
+
+def _known(
+    selection: Selection, recommender: LiveRecommender
+) -> tuple[SelectionArgs, tuple[str, ...]]:
+    """Give a selection as keywords, without candidates never seen, and a note about those."""
+    notes: tuple[str, ...] = ()
+    candidates = selection.candidates
+    if candidates is not None:
+        known = [one for one in candidates if one in recommender.items]
+        if n_strange := len(candidates) - len(known):
+            notes = (f"{n_strange} of {len(candidates)} candidates were never seen: left out.",)
+        candidates = known
+    return {
+        "repeats": selection.repeats,
+        "candidates": candidates,
+        "exclude": selection.exclude,
+        "categories": selection.categories,
+    }, notes

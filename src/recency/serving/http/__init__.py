@@ -1,0 +1,1 @@
+"""HTTP: routes, bodies, errors, keys at the door and counters; `recency.serving.app` joins them."""
