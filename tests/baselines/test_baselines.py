@@ -209,12 +209,13 @@ def test_markov_recovers_a_cycle() -> None:
 
 def test_markov_counts_transitions_and_falls_back_to_what_is_popular() -> None:
     train = log_of("u a 0, u b 1, v a 2, v b 3, w a 4, w c 5")
-    asked = after(train, "y a 6, x a 7, x z 8, x a 9")
+    asked = after(train, "y z 6, y a 7, x a 8, x z 9, x a 10")
     scores = answers(Markov().fit(train), asked)
     shares = np.array([3, 2, 1, 0]) / 6 / 2  # weighed as half a transition
     assert scores[0] == pytest.approx(shares)  # nobody
-    assert scores[2] == pytest.approx(shares + [0, 2, 1, 0])  # after a
-    assert scores[3] == pytest.approx(shares)  # after z, which training never saw
+    assert scores[1] == pytest.approx(shares)  # after z alone, which training never saw
+    assert scores[3] == pytest.approx(shares + [0, 2, 1, 0])  # after a
+    assert scores[4] == pytest.approx(shares + [0, 2, 1, 0])  # after a, then z: z is passed over
 
 
 def test_item_neighbours_stay_in_their_group() -> None:

@@ -11,17 +11,19 @@ from recency.data.histories import Histories
 from recency.data.log import Log
 from recency.data.vocab import Vocab
 from recency.errors import NotFittedError
-from recency.evaluation.protocol import Answer, Questions, block_length
+from recency.evaluation.protocol import Answer, Ints, Questions, block_length
 
 # An item's popularity weighs as much as this many transitions: it ranks what never came next.
 PRIOR = 0.5
 
 
 class Markov:
-    """Rank items by how often they came right after the last item of the history.
+    """Rank items by how often they came right after the last item of the history that it knows.
 
-    Transitions are those of the log's own order. Counts are mixed with the items' shares of all
-    events, so that a last item seen rarely, or never, is answered with what is popular.
+    Transitions are those of the log's own order. Items unseen in training are passed over: where
+    most of what happens is new, the item before them still says something. Counts are mixed with
+    the items' shares of all events, so that a last item seen rarely, or none at all, is answered
+    with what is popular.
     """
 
     name = "markov"
@@ -57,10 +59,7 @@ class Markov:
         if self.cut is None:
             raise NotFittedError(f"{self.name} has counted nothing yet; call fit(log) first.")
         row = PRIOR * spread(self._shares, self._items, questions)
-        last = np.full(len(questions), -1, np.int64)
-        some = questions.stop > questions.start
-        own = np.append(self._items.rows(questions.items.ids), -1)
-        last[some] = own[questions.histories.items[questions.stop[some] - 1]]
+        last = self._last_known(questions)
         columns = questions.items.rows(self._items.ids)
         asked = columns >= 0  # training may know items that nobody asks about
         step = block_length(len(row))
@@ -72,3 +71,16 @@ class Markov:
             real = asked[found.col]
             scores[known[found.row[real]], columns[found.col[real]]] += found.data[real]
             yield index, scores
+
+    def _last_known(self, questions: Questions) -> Ints:
+        """Give the row of the newest item of each history that training has seen, or -1, [n]."""
+        rows = np.append(self._items.rows(questions.items.ids), -1)
+        items = rows[questions.histories.items]
+        # For each event, the newest position up to it whose item is known, of whichever user.
+        newest = np.maximum.accumulate(np.where(items >= 0, np.arange(len(items)), -1))
+        last = np.full(len(questions), -1, np.int64)
+        some = np.flatnonzero(questions.stop > questions.start)
+        place = newest[questions.stop[some] - 1]
+        own = place >= questions.start[some]
+        last[some[own]] = items[place[own]]
+        return last
