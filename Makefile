@@ -12,7 +12,7 @@
 
 PYTHON ?= python3
 VENV   ?= .venv
-DATA   ?= ../shared/data
+DATA   ?= data
 # Where torch is taken from. The default index serves a build with CUDA on Linux; for the much smaller CPU build:
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
@@ -52,7 +52,7 @@ results: $(VENV)/.dev-ready
 bench: $(VENV)/.dev-ready peers
 	$(BIN)/python -m benchmarks.reading.run $(DATA)/globo-news
 	$(BIN)/python -m benchmarks.quality.run $(DATA)/ml-100k $(DATA)/deskdrop
-	$(BIN)/python -m benchmarks.quality.run $(DATA)/globo-news --no-peer --newest 200000 --epochs 3 --no-refit \
+	$(BIN)/python -m benchmarks.quality.run $(DATA)/globo-news --no-peer --newest 1000000 --epochs 2 --all-epochs \
 	    --max-targets 10000 --save runs/globo
 	$(BIN)/python -m benchmarks.quality.evaluation_speed runs/globo/gru $(DATA)/globo-news
 	$(BIN)/python -m benchmarks.service.load

@@ -58,7 +58,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folders", type=Path, nargs="+", help="folders with events.parquet")
     parser.add_argument("--epochs", type=int, default=30, help="most epochs of our models")
-    parser.add_argument("--no-refit", action="store_true", help="keep the model of the search")
+    parser.add_argument("--all-epochs", action="store_true", help="hold nothing back to judge on")
     parser.add_argument("--newest", type=int, help="our models learn from so many newest events")
     parser.add_argument("--max-targets", type=int, help="draw users up to so many targets")
     parser.add_argument("--encoders", nargs="+", choices=["gru", "lstm"], default=["gru", "lstm"])
@@ -102,7 +102,9 @@ def run(folder: Path, arguments: argparse.Namespace) -> tuple[list[Row], list[Ro
 def fit(name: str, train: rc.Log, arguments: argparse.Namespace) -> Fitted:
     """Fit one of our models with the settings that everything has by default."""
     encoder = {"gru": rc.GRU, "lstm": rc.LSTM}[name](dim=64)
-    training = rc.TrainConfig(epochs=arguments.epochs, refit=not arguments.no_refit)
+    training = rc.TrainConfig(
+        epochs=arguments.epochs, valid_share=0.0 if arguments.all_epochs else 0.1
+    )
     model = rc.SequenceRecommender(encoder, training=training, seed=arguments.seed)
     started = time.perf_counter()
     model.fit(train)

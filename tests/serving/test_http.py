@@ -289,7 +289,15 @@ def test_candidates_are_ranked_and_strange_ones_told(client):
 
 
 def test_k_above_the_catalogue_gives_what_there_is(client):
-    assert len(client.get("/v1/users/u1/recommendations?k=1000").json()["items"]) == 30
+    asked = {"history": [], "k": 1000}
+    answers = [
+        client.get("/v1/users/u1/recommendations?k=1000"),
+        client.post("/v1/recommendations", json=asked),
+        client.get("/v1/items/i1/similar?k=1000"),
+    ]
+    assert [len(answer.json()["items"]) for answer in answers] == [30, 30, 29]
+    for answer in answers:
+        assert answer.json()["notes"] == ["k=1,000 is more than the 30 items there are."]
 
 
 @pytest.mark.parametrize(

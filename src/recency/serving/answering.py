@@ -47,10 +47,10 @@ def answer_all(
 
 def similar(recommender: LiveRecommender, item: Id, k: int, as_of: AsOf) -> Ranked:
     """Rank the items most like one."""
-    found = recommender.similar_items(item, k)
-    return Ranked(
-        None, found.items[0], found.scores[0], False, found.at, as_of, found.model_version
-    )
+    n_items = len(recommender.items)
+    found = recommender.similar_items(item, min(k, n_items))
+    version, notes = found.model_version, _short(k, n_items)
+    return Ranked(None, found.items[0], found.scores[0], False, found.at, as_of, version, notes)
 
 
 def _attempt(function: Callable[[], Result]) -> Result | Exception:
@@ -67,12 +67,22 @@ def _of_users(
     recommender: LiveRecommender, questions: Sequence[Question], at: int, as_of: AsOf
 ) -> list[Ranked]:
     users = [question.user for question in questions if question.user is not None]
-    k = max(question.k for question in questions)
+    n_items = len(recommender.items)
+    k = min(max(question.k for question in questions), n_items)
     selection, notes = _known(questions[0].selection, recommender)
     found = recommender.recommend(users, k, at=at, **selection)
     version = found.model_version
     return [
-        Ranked(one.user, items[: one.k], scores[: one.k], fallback, at, as_of, version, notes)
+        Ranked(
+            one.user,
+            items[: one.k],
+            scores[: one.k],
+            fallback,
+            at,
+            as_of,
+            version,
+            (*notes, *_short(one.k, n_items)),
+        )
         for one, items, scores, fallback in zip(
             questions, found.items, found.scores, found.fallback, strict=True
         )
@@ -80,11 +90,21 @@ def _of_users(
 
 
 def _after(recommender: LiveRecommender, question: Question, at: int, as_of: AsOf) -> Ranked:
+    n_items = len(recommender.items)
     selection, notes = _known(question.selection, recommender)
-    found = recommender.recommend_after(question.history or (), question.k, at=at, **selection)
-    version = found.model_version
-    items, scores = found.items[0], found.scores[0]
-    return Ranked(None, items, scores, found.fallback[0], at, as_of, version, notes)
+    found = recommender.recommend_after(
+        question.history or (), min(question.k, n_items), at=at, **selection
+    )
+    return Ranked(
+        None,
+        found.items[0],
+        found.scores[0],
+        found.fallback[0],
+        at,
+        as_of,
+        found.model_version,
+        (*notes, *_short(question.k, n_items)),
+    )
 
 
 def _known(
@@ -104,3 +124,8 @@ def _known(
         "exclude": selection.exclude,
         "categories": selection.categories,
     }, notes
+
+
+def _short(k: int, n_items: int) -> tuple[str, ...]:
+    """Note that a list cannot be as long as was asked."""
+    return (f"k={k:,} is more than the {n_items:,} items there are.",) if k > n_items else ()

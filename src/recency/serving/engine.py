@@ -21,7 +21,7 @@ from recency.serving.event_checks import EventChecks, Stamps, wall_clock
 from recency.serving.event_store import EventStore
 from recency.serving.events import Event, ItemChange, Outcome
 from recency.serving.follower import Follower
-from recency.serving.group_commit import Group
+from recency.serving.groups import Group
 from recency.serving.limits import Limits
 from recency.serving.model_thread import ModelThread
 from recency.serving.questions import AsOf, LiveRecommender, Question, Ranked

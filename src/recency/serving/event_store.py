@@ -27,13 +27,8 @@ from typing import Any, Self
 from recency.errors import FormatError, RecencyError, StoreError
 from recency.serving.events import Event, ItemChange, Outcome
 from recency.serving.file_lock import FileLock
-from recency.serving.group_commit import (
-    EVENT_COLUMNS,
-    Append,
-    Deliver,
-    Group,
-    GroupCommit,
-)
+from recency.serving.group_commit import EVENT_COLUMNS, GroupCommit
+from recency.serving.groups import Append, Deliver, Group
 from recency.serving.refusals import StoreFullError
 from recency.serving.replies import Reply
 

@@ -19,7 +19,7 @@ from recency.data.vocab import Id
 from recency.errors import RecencyError
 from recency.serving.event_store import EventStore
 from recency.serving.events import Event, ItemChange, Outcome
-from recency.serving.group_commit import Group
+from recency.serving.groups import Group
 from recency.serving.item_checks import ITEM_COLUMNS
 from recency.serving.questions import AsOf, LiveRecommender
 from recency.serving.refusals import StoppedError

@@ -12,8 +12,7 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from queue import Empty, SimpleQueue
 
@@ -21,6 +20,7 @@ import msgspec
 
 from recency.errors import RecencyError, StoreError
 from recency.serving.events import Event, ItemChange, Outcome
+from recency.serving.groups import Append, Deliver, Group, report
 from recency.serving.refusals import OverloadedError, StoppedError, StoreFullError
 from recency.serving.replies import Outbox, Reply, settle
 
@@ -30,45 +30,6 @@ EVENT_COLUMNS = "seq, event_id, user_id, item_id, time, event_type, value, sessi
 _CLOSED = "the event store is closed: nothing was taken; send it again later."
 _PROBE_SECONDS = 1.0
 _ROWS = 100  # 9 columns each: below the 999 variables that every SQLite allows
-
-
-@dataclass(slots=True)
-class Append:
-    """One call that waits to be written, and the reply with its outcomes."""
-
-    events: Sequence[Event] = ()
-    items: Sequence[ItemChange] = ()
-    notes: Sequence[tuple[str, str]] = ()
-    reply: Reply[list[Outcome]] = field(default_factory=Reply)
-    outcomes: list[Outcome] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.events) + len(self.items)
-
-
-@dataclass(slots=True)
-class Group:
-    """What one transaction made durable, in the order of the log."""
-
-    appends: list[Append]
-    events: list[tuple[int, Event]] = field(default_factory=list)
-    items: list[ItemChange] = field(default_factory=list)
-    seconds: float = 0.0
-    last_seq: int = 0
-    settled: Callable[[int], None] = lambda size: None
-
-    def resolve(self) -> None:
-        """Acknowledge every append of the group."""
-        self.settled(sum(map(len, self.appends)))
-        settle((append.reply, append.outcomes) for append in self.appends)
-
-    def fail(self, error: RecencyError) -> None:
-        """Tell every append of the group what went wrong."""
-        self.settled(sum(map(len, self.appends)))
-        settle((append.reply, error) for append in self.appends)
-
-
-Deliver = Callable[[Group], None]
 
 
 class GroupCommit(threading.Thread):
@@ -208,7 +169,7 @@ class GroupCommit(threading.Thread):
             known = dict(self._look_up(list(offered)))
             self._commit(group, [one for one in offered.values() if one.event_id not in known])
         group.seconds = time.perf_counter() - started
-        _report(group, offered, known)
+        report(group, offered, known)
 
     def _commit(self, group: Group, events: list[Event]) -> None:
         seq, connection = self.last_seq, self._connection
@@ -324,32 +285,6 @@ def _values(events: list[Event], first_seq: int) -> list[object]:
         values.append(seq)
         values += msgspec.structs.astuple(event)  # its fields are the columns, in their order
     return values
-
-
-def _report(group: Group, offered: dict[str, Event], known: dict[str, tuple[int, Event]]) -> None:
-    """Write down the outcome of every event: fresh ones first come, the others are repeats."""
-    fresh = {event.event_id: seq for seq, event in group.events}
-    landed = dict(fresh)
-    for append in group.appends:
-        for event in append.events:
-            one = event.event_id
-            if (seq := fresh.pop(one, None)) is not None:
-                append.outcomes.append(Outcome(one, "accepted", seq))
-                continue
-            seq, first = known[one] if one in known else (landed[one], offered[one])
-            append.outcomes.append(_repeat(event, first, seq))
-
-
-def _repeat(event: Event, first: Event, seq: int) -> Outcome:
-    if event.says_the_same(first):
-        return Outcome(event.event_id, "duplicate", seq)
-    return Outcome(
-        event.event_id,
-        "rejected",
-        error=f"event_id {event.event_id!r} belongs to another event: user {first.user_id!r}, item "
-        f"{first.item_id!r}, type {first.event_type!r}, value {first.value!r} (seq {seq}). "
-        f"Give each event an id of its own.",
-    )
 
 
 def _last_seq(connection: sqlite3.Connection) -> int:

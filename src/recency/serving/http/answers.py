@@ -33,17 +33,15 @@ def standing_json(engine: Engine) -> dict[str, Any]:
 
 def ranked_json(ranked: Ranked, catalogue: Catalogue | None, details: bool) -> dict[str, Any]:
     """Report a ranked list for a user or a history."""
-    answer: dict[str, Any] = {
+    return {
         "user_id": ranked.user,
         "items": scored_json(ranked, catalogue if details else None),
         "fallback": ranked.fallback,
         "at": format_instant(ranked.at),
         "as_of": as_of_json(ranked.as_of),
         "model_version": ranked.model_version,
+        **_notes_json(ranked),
     }
-    if ranked.notes:
-        answer["notes"] = ranked.notes
-    return answer
 
 
 def similar_json(
@@ -55,6 +53,7 @@ def similar_json(
         "items": scored_json(ranked, catalogue if details else None),
         "as_of": as_of_json(ranked.as_of),
         "model_version": ranked.model_version,
+        **_notes_json(ranked),
     }
 
 
@@ -76,3 +75,7 @@ def described(catalogue: Catalogue | None, item: Id) -> dict[str, Any]:
         return catalogue.describe(item)
     except UnknownIdError:
         return {}
+
+
+def _notes_json(ranked: Ranked) -> dict[str, Any]:
+    return {"notes": ranked.notes} if ranked.notes else {}

@@ -164,6 +164,7 @@ class SimilarAnswer(_Body):
     items: list[Scored]
     as_of: AsOf
     model_version: str
+    notes: list[str] | None = None
 
 
 class HistoryEvent(_Body):
