@@ -8,6 +8,7 @@ import pytest
 from recency.errors import ConfigError, FormatError
 from recency.serving.http.access import LOOPBACK
 from recency.serving.keys import KeyRing
+from recency.studio import mount
 
 KEY = "a-key-of-some-length"
 
@@ -25,6 +26,20 @@ def test_a_key_opens_the_door(guarded, headers):
     assert guarded.get("/v1/models", headers=headers).status_code == 200
     sent = {"user_id": "u1", "item_id": "i1"}
     assert guarded.post("/v1/events", json=sent, headers=headers).json()["accepted"] == 1
+
+
+def test_the_studio_page_is_open_and_its_data_is_not(guarded):
+    mount(guarded.app, report={"model": "secret"})
+    assert guarded.get("/").headers["location"] == "/studio/"
+    assert guarded.get("/studio/").status_code == 200
+    assert guarded.get("/studio/studio.js").status_code == 200
+    for path in ("/studio/report.json", "/v1/models"):
+        assert guarded.get(path).status_code == 401
+    for path in ("/studio/../v1/models", "/studio/%2e%2e/v1/models", "/studio/%72eport.json"):
+        answer = guarded.get(path)
+        assert answer.status_code in (401, 404) and "secret" not in answer.text
+    held = guarded.get("/studio/report.json", headers={"X-API-Key": KEY})
+    assert held.json() == {"model": "secret"}
 
 
 @pytest.mark.parametrize(

@@ -1,40 +1,11 @@
-"""The app as a whole: the studio's page, and replies between threads and coroutines."""
+"""Replies between threads and coroutines."""
 
 import asyncio
 import threading
 
 import pytest
 
-from recency.errors import ConfigError
-from recency.serving import app as module
-from recency.serving.app import create_app
 from recency.serving.replies import Outbox, Reply, ready, settle
-
-
-def test_the_studio_is_served_where_it_is_asked_for(engine, make_client, tmp_path, monkeypatch):
-    page = tmp_path / "studio" / "static"
-    page.mkdir(parents=True)
-    (page / "index.html").write_text("<h1>Studio</h1>")
-    (page / "studio.js").write_text("let x = 1;")
-    monkeypatch.setattr(module, "files", lambda _: tmp_path)
-    client = make_client(engine, studio=True)
-    assert client.get("/studio/").text == "<h1>Studio</h1>"
-    assert client.get("/studio/studio.js").headers["content-type"].startswith("text/javascript")
-    assert client.get("/").headers["location"] == "/studio/"
-    missing = client.get("/studio/../../conftest.py")
-    assert missing.status_code == 404 and missing.json()["code"] == "no-such-route"
-    assert make_client(engine).get("/studio/").status_code == 404
-    assert make_client(engine).get("/").status_code == 404
-
-
-def test_a_studio_without_its_page_is_told(engine, tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "files", lambda _: tmp_path)
-    with pytest.raises(ConfigError) as caught:
-        create_app(engine, studio=True)
-    folder = tmp_path / "studio" / "static"
-    assert str(caught.value) == (
-        f"expected the studio's page in {folder}, found none; install Recency again."
-    )
 
 
 def test_a_reply_is_waited_for_where_it_was_made():

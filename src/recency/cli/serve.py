@@ -35,6 +35,7 @@ def serve(
     max_skew: Annotated[
         str, typer.Option(help="How far an event may lie ahead of this machine's clock.")
     ] = "5min",
+    studio: Annotated[bool, typer.Option(help="Offer the studio's page at /studio/.")] = True,
     json: output.Json = False,
 ) -> None:
     """Serve a model until interrupted; events are kept and seen by the next answer.
@@ -51,6 +52,7 @@ def serve(
     from recency.serving.engine import Engine
     from recency.serving.http.access import LOOPBACK
     from recency.serving.server import address_of, bind, run
+    from recency.studio import mount
 
     torch.set_num_threads(1)  # more would wait for each other at every small product
     taken = bind(host, port)
@@ -60,6 +62,8 @@ def serve(
         if keys is None and not local:
             output.tell("Warning: no key is asked for; whoever reaches this port may do anything.")
         app = create_app(engine, keys=keys, hosts=LOOPBACK if keys is None and local else None)
+        if studio:
+            mount(app)
         address = address_of(taken)
         facts = {"address": address, **_standing(engine)}
         output.result(facts, as_json=json, text=lambda _: f"Serving at {address}")
@@ -112,5 +116,5 @@ def _told(engine: "Engine", address: str) -> str:
     ]
     if follower.n_absorbed:
         lines.append(f"{follower.n_absorbed:,} more were left out: the model learned from them.")
-    lines.append(f"Routes: {address}/docs   Stop with Ctrl-C.")
+    lines.append(f"Page: {address}/studio/   Routes: {address}/docs   Stop with Ctrl-C.")
     return "\n".join(lines)

@@ -6,18 +6,15 @@ the time of a request, and lets one call report all its faults. What OpenAPI say
 """
 
 from collections.abc import Callable, Coroutine, Iterable
-from importlib.resources import files
-from pathlib import Path
 from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.requests import Request
-from starlette.responses import RedirectResponse, Response
-from starlette.staticfiles import StaticFiles
+from starlette.responses import Response
 
 from recency import __version__
-from recency.errors import ConfigError, RecencyError
+from recency.errors import RecencyError
 from recency.serving.engine import Engine
 from recency.serving.http.access import Access
 from recency.serving.http.documentation import ROUTES
@@ -44,7 +41,6 @@ class PlainRoute(APIRoute):
 def create_app(
     engine: Engine,
     *,
-    studio: bool = False,
     keys: KeyRing | None = None,
     hosts: Iterable[str] | None = None,
 ) -> FastAPI:
@@ -52,12 +48,8 @@ def create_app(
 
     Args:
         engine: Answers.
-        studio: Serve the web page of the studio at ``/studio``.
         keys: Valid API keys; None asks for none.
         hosts: Names by which the server may be called; None allows any.
-
-    Raises:
-        ConfigError: the studio's page is asked for, but not installed.
     """
     metrics = Metrics()
     metrics.follow(engine)
@@ -70,26 +62,10 @@ def create_app(
         app.router.add_api_route(**route.arguments(), route_class_override=PlainRoute)
     for error in (RecencyError, Problem, 404, 405, Exception):
         app.add_exception_handler(error, answer_error)
-    if studio:
-        _mount_studio(app)
     app.add_middleware(Access, keys=keys, hosts=hosts)
     app.add_middleware(Timed, metrics=metrics)
     _add_schemas(app, keyed=keys is not None)
     return app
-
-
-def _mount_studio(app: FastAPI) -> None:
-    folder = Path(str(files("recency"))) / "studio" / "static"
-    if not (folder / "index.html").is_file():
-        raise ConfigError(
-            f"expected the studio's page in {folder}, found none; install Recency again."
-        )
-    app.mount("/studio", StaticFiles(directory=folder, html=True), name="studio")
-    app.router.add_route("/", _to_studio, include_in_schema=False)
-
-
-async def _to_studio(request: Request) -> Response:
-    return RedirectResponse("/studio/")
 
 
 def _add_schemas(app: FastAPI, *, keyed: bool) -> None:

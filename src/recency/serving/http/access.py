@@ -17,7 +17,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from recency.serving.http.problems import Problem, problem_response
 from recency.serving.keys import KeyRing
 
-OPEN_PATHS = frozenset({"/health", "/ready"})
+OPEN_PATHS = frozenset({"/", "/health", "/ready"})
+# The studio's page is code that anyone may have; it asks for the key before it asks for data.
+OPEN_FOLDER, CLOSED_IN_IT = "/studio/", "/studio/report.json"
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -56,7 +58,7 @@ class Access:
                 f"this server answers to {', '.join(sorted(self._hosts))}, the request was for "
                 f"{name[:100]!r}. Set an API key to serve it under other names.",
             )
-        if self._keys is None or scope["path"] in OPEN_PATHS:
+        if self._keys is None or _is_open(scope["path"]):
             return None
         given = _key(headers)
         if given is not None and self._keys.allows(given):
@@ -69,6 +71,10 @@ class Access:
             f"'Authorization: Bearer KEY'.",
             headers={"WWW-Authenticate": "Bearer"},
         )
+
+
+def _is_open(path: str) -> bool:
+    return path in OPEN_PATHS or (path.startswith(OPEN_FOLDER) and path != CLOSED_IN_IT)
 
 
 def _host(headers: Headers) -> str:
