@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recency.data import counts as module
 from recency.data.counts import DecayedCounts
 
 DAY = 86_400_000_000
@@ -19,17 +20,19 @@ def test_by_hand() -> None:
 EVENTS = st.lists(st.tuples(st.integers(0, 4), st.integers(0, 4_000)), min_size=1, max_size=30)
 
 
-@given(EVENTS, st.integers(1, 5))
+@given(EVENTS, st.integers(1, 5), st.sampled_from([0, 3, 256]))
 @settings(deadline=None)
 def test_any_order_and_any_grouping_count_the_same(
-    events: list[tuple[int, int]], size: int
+    events: list[tuple[int, int]], size: int, few: int
 ) -> None:
     items = np.array([item for item, _ in events])
     days = np.array([day for _, day in events])
     counts = DecayedCounts(2 * 86_400.0)
-    for start in range(0, len(events), size):  # late events and jumps of years included
-        part = slice(start, start + size)
-        counts.add(items[part], days[part] * DAY)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "_FEW", few)
+        for start in range(0, len(events), size):  # late events and jumps of years included
+            part = slice(start, start + size)
+            counts.add(items[part], days[part] * DAY)
     at = int(days.max())
     expected = np.zeros(5)
     np.add.at(expected, items, np.exp2(-(at - days) / 2))

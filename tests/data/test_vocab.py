@@ -39,8 +39,9 @@ def test_ids_from_the_wire_take_the_type_of_the_log() -> None:
     numbers, texts = Vocab(pl.Int64), Vocab(pl.String)
     assert (numbers.coerce("42"), numbers.coerce(42)) == (42, 42)
     assert (texts.coerce("42"), texts.coerce(42)) == ("42", "42")
-    with pytest.raises(DataError, match="ids of this log are integers, found 'anna'"):
-        numbers.coerce("anna")
+    for text in ("anna", "4_2", " 42", "", "٤٢", "1" * 30):
+        with pytest.raises(DataError, match=f"ids of this log are integers, found '{text}'"):
+            numbers.coerce(text)
     with pytest.raises(DataError, match="found float 1.5"):
         texts.coerce(1.5)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="found bool True"):

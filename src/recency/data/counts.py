@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from recency.data.histories import Ints
 
+_FEW = 256  # events up to which one addition each costs less than a pass over all items
 _LARGEST_EXPONENT = 512.0  # half-lives after which the reference moves; float64 holds 1,023
 
 
@@ -44,7 +45,10 @@ class DecayedCounts:
         if (size := int(items.max()) + 1) > len(self._counts):
             self._counts = np.concatenate((self._counts, np.zeros(size - len(self._counts))))
         weights = np.exp2(self._exponents(times))
-        self._counts += np.bincount(items, weights, minlength=len(self._counts))
+        if len(items) < _FEW:
+            np.add.at(self._counts, items, weights)
+        else:
+            self._counts += np.bincount(items, weights, minlength=len(self._counts))
 
     def at(self, at: int, n_items: int) -> npt.NDArray[np.float64]:
         """Give the decayed counts [n_items] as of an instant after every event counted."""

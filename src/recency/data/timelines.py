@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from recency.data.histories import Histories, Ints, ragged_positions
 
-_BULK = 1_024  # from so many events on, one merge is cheaper than an insertion each
+# One merge is cheaper than an insertion each from so many events on, and from such a share of all.
+_BULK = 1_024
+_MERGED_SHARE = 64
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ class Timelines:
         newest = int(events.times.max())
         self._newest = newest if self._newest is None else max(newest, self._newest)
         self._n_events += len(events)
-        if len(events) >= _BULK:
+        if len(events) >= max(_BULK, self._base.n_events // _MERGED_SHARE):
             return self._merge(events)
         lengths: dict[int, int] = {}
         intact: dict[int, int] = {}

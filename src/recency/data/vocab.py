@@ -4,6 +4,7 @@ A vocabulary only grows. A row, once given to an id, never moves, because weight
 are stored under it.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -13,6 +14,7 @@ import polars as pl
 from recency.errors import DataError
 
 Id = int | str
+_INTEGER = re.compile(r"-?[0-9]{1,19}")
 
 
 class Vocab:
@@ -103,10 +105,9 @@ class Vocab:
             return str(one)
         if isinstance(one, int):
             return one
-        try:
-            return int(one)
-        except ValueError:
-            raise DataError(f"ids of this log are integers, found {one[:80]!r}.") from None
+        if _INTEGER.fullmatch(one) is None:  # int() would also take "4_2" and " 42"
+            raise DataError(f"ids of this log are integers, found {one[:80]!r}.")
+        return int(one)
 
     def copy(self) -> "Vocab":
         """Copy the vocabulary, so that the copy can grow alone."""
