@@ -36,6 +36,9 @@ _LAUNCH = (
 )
 
 
+_STILL = 8  # looks at the page, one a poll, that must agree before a click
+
+
 class Browser:
     """A running browser; a context manager, it goes at the end.
 
@@ -211,21 +214,26 @@ class Page:
             time.sleep(0.03)
 
     def click(self, selector: str) -> None:
-        """Click the middle of the first element that a selector finds, once it stands still."""
+        """Click the middle of the first element that a selector finds, once all stands still.
+
+        A list that is about to be drawn anew would take the element away between press and release,
+        so nothing may move, nor any animation run, for a while.
+        """
         script = (
             f"(() => {{ const e = document.querySelector({json.dumps(selector)});"
             " e.scrollIntoView({block: 'nearest', behavior: 'instant'});"
             " const b = e.getBoundingClientRect();"
-            " return [b.x + b.width / 2, b.y + b.height / 2] })()"
+            " return [b.x + b.width / 2, b.y + b.height / 2, document.body.innerHTML.length,"
+            " document.getAnimations().length] })()"
         )
-        places = [self.run(script)]
+        seen = [self.run(script)]
 
         def still() -> bool:
-            places.append(self.run(script))
-            return bool(places[-1] == places[-2])
+            seen.append(self.run(script))
+            return len(seen) > _STILL and all(one == seen[-1] for one in seen[-_STILL:])
 
         self.wait_until(still)
-        x, y = places[-1]
+        x, y, *_ = seen[-1]
         for kind in ("mouseMoved", "mousePressed", "mouseReleased"):
             self._send("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
