@@ -151,8 +151,8 @@ def test_ids_are_brought_to_the_type_of_the_log():
     assert (found.user_id, found.item_id) == (7, -8)
     said = error_of(row(user_id="ann", item_id="9" * 30), users=NUMBER, items=NUMBER)
     assert said == (
-        "user_id: ids of this log are integers, found 'ann'. item_id must fit into 64 bits, found "
-        "999999999999999999999999999999."
+        "user_id: ids of this log are integers, found 'ann'. item_id: ids of this log are integers "
+        "of 64 bits, found 999999999999999999999999999999."
     )
 
 

@@ -14,7 +14,7 @@ import polars as pl
 from recency.errors import DataError
 
 Id = int | str
-_INTEGER = re.compile(r"-?[0-9]{1,19}")
+_INTEGER = re.compile(r"-?[0-9]{1,80}")
 
 
 class Vocab:
@@ -95,7 +95,7 @@ class Vocab:
         """Turn an id that came as text or number into this vocabulary's type.
 
         Raises:
-            DataError: a text that is no integer, where ids are integers.
+            DataError: a text that is no integer of 64 bits, where ids are integers.
         """
         if isinstance(one, bool) or not isinstance(one, int | str):
             raise DataError(
@@ -103,11 +103,13 @@ class Vocab:
             )
         if not self._is_int:
             return str(one)
-        if isinstance(one, int):
-            return one
-        if _INTEGER.fullmatch(one) is None:  # int() would also take "4_2" and " 42"
-            raise DataError(f"ids of this log are integers, found {one[:80]!r}.")
-        return int(one)
+        if isinstance(one, str):
+            if _INTEGER.fullmatch(one) is None:  # int() would also take "4_2" and " 42"
+                raise DataError(f"ids of this log are integers, found {one[:80]!r}.")
+            one = int(one)
+        if not -(2**63) <= one < 2**63:
+            raise DataError(f"ids of this log are integers of 64 bits, found {one}.")
+        return one
 
     def copy(self) -> "Vocab":
         """Copy the vocabulary, so that the copy can grow alone."""
