@@ -5,7 +5,6 @@ reported together (`raise_all`), so that nobody repairs a file one complaint at 
 
     RecencyError
     ├── DataError                 the log is not usable            (also ValueError)
-    │   ├── TimeOrderError        events or cuts out of order
     │   └── UnitError             times in another unit than said
     ├── ConfigError               unknown or impossible setting    (also ValueError)
     ├── NotFittedError            used before fit or load
@@ -28,10 +27,6 @@ class RecencyError(Exception):
 
 class DataError(RecencyError, ValueError):
     """Say that a log cannot be used as it is."""
-
-
-class TimeOrderError(DataError):
-    """Say that events or cuts are out of order."""
 
 
 class UnitError(DataError):

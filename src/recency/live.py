@@ -105,7 +105,6 @@ class LiveModel:
         stops = histories.stops_before(np.arange(len(known)), np.full(len(known), at))
         outputs = self._outputs(known, histories, stops)
         rows = np.full(len(users), -1, np.int64)
-        rows[users >= 0] = place
         rows[users >= 0] = np.where((stops > histories.offsets[:-1])[place], place, -1)
         return self._scores(rows, outputs, histories, stops, at)
 

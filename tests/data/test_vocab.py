@@ -63,12 +63,6 @@ def test_ids_of_another_type_are_refused() -> None:
         Vocab.from_ids(pl.Series([1.5]))
 
 
-def test_a_copy_grows_alone() -> None:
-    vocab = Vocab.from_ids(pl.Series(["a"]))
-    vocab.copy().extend(["b"])
-    assert len(vocab) == 1
-
-
 def test_a_changed_file_is_noticed() -> None:
     with pytest.raises(DataError, match="names an id twice"):
         Vocab.from_frame(pl.DataFrame({"id": ["a", "a"]}))

@@ -111,12 +111,6 @@ class Vocab:
             raise DataError(f"ids of this log are integers of 64 bits, found {one}.")
         return one
 
-    def copy(self) -> "Vocab":
-        """Copy the vocabulary, so that the copy can grow alone."""
-        twin = Vocab(self.dtype)
-        twin._ids, twin._row_of = list(self._ids), dict(self._row_of)
-        return twin
-
     def to_frame(self) -> pl.DataFrame:
         """Give one column ``id``, in the order of rows."""
         return self.ids.to_frame()
