@@ -1,10 +1,24 @@
-"""The loss over the whole catalogue: one value, whichever way it is computed."""
+"""The losses: the values that their formulas give, whichever way they are computed."""
+
+import math
+from collections.abc import Callable
+from functools import partial
+from itertools import product
 
 import pytest
 import torch
+from torch import Tensor
 from torch.nn import functional
 
-from recency.nn.losses import chunked_softmax, full_softmax, sampled_softmax
+from recency.errors import ConfigError
+from recency.nn.losses import (
+    chunked_softmax,
+    cosine,
+    full_softmax,
+    gbce,
+    log_chances,
+    sampled_softmax,
+)
 
 
 def close(found: torch.Tensor, expected: torch.Tensor) -> None:
@@ -95,3 +109,216 @@ def test_a_sample_of_nothing_but_the_target_stays_finite():
     loss = sampled_softmax(queries, table, bias, targets[:1].expand(3), targets[:1])
     assert float(loss.detach()) == 0.0
     assert all(g.isfinite().all() for g in torch.autograd.grad(loss, (queries, table, bias)))
+
+
+# --- negatives drawn by popularity ---------------------------------------------------------------
+
+
+def by_popularity() -> torch.Tensor:
+    """Give chances of 31 items that fall to a thirtieth."""
+    return log_chances(31.0 / torch.arange(1, 32))
+
+
+def scored(chances: list[float]) -> tuple[Tensor, Tensor, Tensor]:
+    """Give one query for which each item's score is the logarithm of a given number."""
+    return torch.zeros(1, 2), torch.zeros(len(chances), 2), torch.tensor(chances).log()
+
+
+def test_a_known_value_of_drawn_negatives():
+    """Items of weight 2, 1, 4, 1 drawn with chances .2, .4, .2, .2; item 0 is the target.
+
+    Without it the chances are .5 and .25 for items 1 and 2. Of the draws 1, 2, 2, 0 the last is
+    left out: R = (1/.5 + 4/.25 + 4/.25) / 3 = 34/3, and the loss -log(2 / (2 + 34/3)) = log(20/3).
+    """
+    log_q = torch.tensor([0.2, 0.4, 0.2, 0.2]).log()
+    negatives = torch.tensor([1, 2, 2, 0])
+    found = sampled_softmax(*scored([2.0, 1.0, 4.0, 1.0]), torch.tensor([0]), negatives, log_q)
+    torch.testing.assert_close(found, torch.tensor(20 / 3).log())
+
+
+def test_the_gradient_is_that_of_the_weighted_form_of_the_paper():
+    queries, table, bias, targets = parts(40)
+    log_q, negatives = by_popularity(), torch.arange(31).repeat(2)[:50]
+    scores = functional.linear(queries, table, bias)
+    own = scores.gather(1, targets[:, None])[:, 0]
+    left = torch.log1p(-log_q[targets].exp())[:, None]
+    drawn = scores[:, negatives] - (log_q[negatives] - left)
+    drawn = drawn.masked_fill(targets[:, None] == negatives, -math.inf)
+    count = (targets[:, None] != negatives).sum(1)
+    rest = torch.logsumexp(drawn, 1)
+    right = own.exp() / (own.exp() + rest.exp() / count)
+    weighted = ((1 - right.detach()) * (rest - own)).mean()
+    found = sampled_softmax(queries, table, bias, targets, negatives, log_q)
+    for a, b in zip(
+        value_and_gradients(found, queries, table, bias)[1:],
+        value_and_gradients(weighted, queries, table, bias)[1:],
+        strict=True,
+    ):
+        close(a, b)
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_equal_chances_need_not_be_told(with_bias: bool):
+    queries, table, bias, targets = parts(40)
+    bias = bias if with_bias else None
+    alike = log_chances(torch.full((31,), 7))
+    negatives = torch.randint(31, (12,), generator=torch.Generator().manual_seed(3))
+    told = sampled_softmax(queries, table, bias, targets, negatives, alike)
+    close(told, sampled_softmax(queries, table, bias, targets, negatives))
+
+
+@pytest.mark.parametrize("corrected", [True, False])
+def test_samples_by_popularity_are_right_in_the_mean_if_corrected(corrected: bool):
+    queries, table, bias, targets = parts(40)
+    queries, log_q = 0.3 * queries, by_popularity()
+    bias = bias + 0.5 * log_q  # popular items score more: uncorrected, they would count twice
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.multinomial(log_q.exp(), 200 * 400, replacement=True, generator=generator)
+    told = log_q if corrected else None
+    found = [
+        float(sampled_softmax(queries, table, bias, targets, d, told).detach())
+        for d in draws.view(200, 400)
+    ]
+    exact = float(full_softmax(queries, table, bias, targets).detach())
+    assert (sum(found) / len(found) == pytest.approx(exact, rel=0.01)) is corrected
+
+
+def test_a_popular_sample_of_nothing_but_the_target_stays_finite():
+    queries, table, bias, targets = parts(3)
+    only = log_chances(torch.arange(31) == targets[0])
+    loss = sampled_softmax(queries, table, bias, targets[:1].expand(3), targets[:1], only)
+    assert float(loss.detach()) == 0.0
+    assert all(g.isfinite().all() for g in torch.autograd.grad(loss, (queries, table, bias)))
+
+
+def test_chances_of_a_popularity_proposal():
+    """Counts 16, 0, 1: their roots are 4, 0, 1 of 5; at power 0 the two that occur are alike."""
+    counts = torch.tensor([16, 0, 1])
+    close(log_chances(counts).exp(), torch.tensor([16 / 17, 0.0, 1 / 17]))
+    close(log_chances(counts, 0.5).exp(), torch.tensor([0.8, 0.0, 0.2]))
+    close(log_chances(counts, 0.0).exp(), torch.tensor([0.5, 0.0, 0.5]))
+    with pytest.raises(ConfigError, match=r"power=-1.0\): expected a number of at least 0"):
+        log_chances(counts, -1.0)
+
+
+# --- generalised binary cross-entropy ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("calibration", "beta"), [(1.0, 0.5), (0.75, 0.625), (0.0, 1.0)])
+def test_a_known_value_of_gbce(calibration: float, beta: float):
+    """Two of four negatives, so alpha = 1/2: beta is 1/2 at t = 1, .5 (.75 (1 - 2) + 2) at t = .75.
+
+    Scores 0, 0, log 3: the target's chance is 1/2, the others' counter-chances 1/2 and 1/4, that
+    is, 1, 1 and 2 times log 2, over three items.
+    """
+    negatives = torch.tensor([1, 2])
+    query = scored([1.0, 1.0, 3.0, 5.0, 5.0])
+    found = gbce(*query, torch.tensor([0]), negatives, calibration)
+    torch.testing.assert_close(found, torch.tensor((beta + 3) * math.log(2) / 3))
+
+
+@pytest.mark.parametrize("with_bias", [True, False])
+def test_gbce_and_its_gradients_are_those_of_the_plain_definition(with_bias: bool):
+    queries, table, bias, targets = parts(20)
+    bias = bias if with_bias else None
+    negatives = torch.randint(31, (12,), generator=torch.Generator().manual_seed(3))
+    scores, total = functional.linear(queries, table, bias), torch.zeros(())
+    for row, target in enumerate(targets.tolist()):
+        others = [item for item in negatives.tolist() if item != target]
+        alpha = len(others) / 30
+        beta = alpha * (0.75 * (1 - 1 / alpha) + 1 / alpha)
+        chances = scores[row].sigmoid()
+        told = beta * chances[target].log() + (1 - chances[others]).log().sum()
+        total = total - told / (len(others) + 1)
+    for a, b in zip(
+        value_and_gradients(gbce(queries, table, bias, targets, negatives), queries, table, bias),
+        value_and_gradients(total / len(targets), queries, table, bias),
+        strict=True,
+    ):
+        close(a, b)
+
+
+@pytest.mark.parametrize("calibration", [0.0, 0.75, 1.0])
+def test_gbce_of_all_items_is_the_plain_binary_loss(calibration: float):
+    queries, table, bias, targets = parts(20)
+    right = functional.one_hot(targets, 31).float()
+    plain = functional.binary_cross_entropy_with_logits(
+        functional.linear(queries, table, bias), right
+    )
+    close(gbce(queries, table, bias, targets, torch.randperm(31), calibration), plain)
+
+
+@pytest.mark.parametrize(("calibration", "calibrated"), [(1.0, True), (0.75, False), (0.0, False)])
+def test_fully_calibrated_gbce_is_least_at_the_true_chances(calibration: float, calibrated: bool):
+    """Over all targets by their true chances and all single negatives, the gradient vanishes."""
+    chances = torch.tensor([0.5, 0.3, 0.15, 0.05])
+    bias = torch.logit(chances).requires_grad_()
+    query, table = torch.zeros(1, 2), torch.zeros(4, 2)
+    total = torch.zeros(())
+    for target, other in product(range(4), range(4)):
+        if target != other:
+            pair = torch.tensor([target]), torch.tensor([other])
+            total = total + chances[target] / 3 * gbce(query, table, bias, *pair, calibration)
+    (slope,) = torch.autograd.grad(total, bias)
+    assert (float(slope.abs().max()) < 1e-6) is calibrated
+
+
+def test_gbce_of_nothing_but_the_target_and_of_sure_scores_stays_finite():
+    queries, table, bias, targets = parts(3)
+    alone = gbce(queries, table, bias, targets[:1].expand(3), targets[:1])
+    sure = gbce(1e4 * queries, table, bias, targets, torch.arange(31))
+    for loss in (alone, sure):
+        found = torch.autograd.grad(loss, (queries, table, bias))
+        assert loss.isfinite() and all(g.isfinite().all() for g in found)
+    with pytest.raises(ConfigError, match=r"calibration=1.5\): expected a number in \[0, 1\]"):
+        gbce(queries, table, bias, targets, targets, 1.5)
+
+
+# --- cosine scores -------------------------------------------------------------------------------
+
+
+def test_known_cosines():
+    """(3, 4) and (4, 3) have the cosine 24/25, whatever their lengths; at 1/10 the score is 9.6."""
+    queries, table = torch.tensor([[3.0, 4.0]]), torch.tensor([[40.0, 30.0], [-0.3, -0.4]])
+    query, items = cosine(queries, table, temperature=0.1)
+    close(query @ items.T, torch.tensor([[9.6, -10.0]]))
+    assert float(cosine(queries, queries)[0].norm()) == pytest.approx(20.0)
+    with pytest.raises(ConfigError, match=r"temperature=0.0\): expected a number above 0"):
+        cosine(queries, table, 0.0)
+
+
+LOSSES: dict[str, Callable[..., Tensor]] = {
+    "full": full_softmax,
+    "chunked": partial(chunked_softmax, chunk=7),
+    "sampled": partial(sampled_softmax, negatives=torch.arange(20)),
+    "by popularity": partial(sampled_softmax, negatives=torch.arange(20), log_q=by_popularity()),
+    "gbce": partial(gbce, negatives=torch.arange(20)),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_works_on_cosines(name: str):
+    queries, table, _, targets = parts(20)
+    found = LOSSES[name](*cosine(queries, table), bias=None, targets=targets)
+    longer = LOSSES[name](*cosine(5 * queries, 3 * table), bias=None, targets=targets)
+    close(longer, found)
+    assert all(g.abs().sum() > 0 for g in torch.autograd.grad(found, (queries, table)))
+
+
+def test_cosines_of_zero_vectors_and_of_bfloat16():
+    queries, table = torch.zeros(1, 4, requires_grad=True), torch.ones(3, 4)
+    (slope,) = torch.autograd.grad(
+        full_softmax(*cosine(queries, table), None, torch.tensor([0])), queries
+    )
+    assert slope.isfinite().all()
+    assert {v.dtype for v in cosine(queries.bfloat16(), table.bfloat16())} == {torch.float32}
+
+
+@pytest.mark.parametrize("name", ["full", "sampled", "by popularity", "gbce"])
+def test_every_loss_of_bfloat16_queries_is_float32(name: str):
+    queries, table, bias, targets = parts(20)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = LOSSES[name](queries.bfloat16(), table, bias=bias, targets=targets)
+    exact = LOSSES[name](queries.bfloat16().float(), table, bias=bias, targets=targets)
+    assert loss.dtype == torch.float32
+    close(loss, exact)
