@@ -33,14 +33,14 @@ def cycle(
         gap: Time between two events of a user.
         end: Every event happens strictly before this instant.
     """
-    _check(n_users=n_users, n_items=n_items, length=length)
+    check_counts(n_users=n_users, n_items=n_items, length=length)
     rng = np.random.default_rng(seed)
     step = int(parse_duration(gap) * SECOND)
     user = np.repeat(np.arange(n_users), length)
     place = np.tile(np.arange(length), n_users)
     items = (rng.integers(0, n_items, n_users)[user] + place) % n_items
     offset = rng.integers(0, max(step, 1), n_users)[user]
-    return _log(user, items, parse_instant(end) - 1 - offset - step * (length - 1 - place))
+    return numbered_log(user, items, parse_instant(end) - 1 - offset - step * (length - 1 - place))
 
 
 def noise(
@@ -53,10 +53,10 @@ def noise(
     end: End = "2026-03-01",
 ) -> Log:
     """Make a log of evenly drawn users, items and times: nothing can be learned from it."""
-    _check(n_users=n_users, n_items=n_items, n_events=n_events, days=days)
+    check_counts(n_users=n_users, n_items=n_items, n_events=n_events, days=days)
     rng = np.random.default_rng(seed)
     user, items = rng.integers(0, n_users, n_events), rng.integers(0, n_items, n_events)
-    return _log(
+    return numbered_log(
         user, items, parse_instant(end) - days * DAY + rng.integers(0, days * DAY, n_events)
     )
 
@@ -80,24 +80,26 @@ def periodic(
         [] if by in ("weekday", "hour") else [f"expected by='weekday' or 'hour', found {by!r}."]
     )
     raise_all(faults, ConfigError)
-    _check(n_users=n_users, n_items=n_items, weeks=weeks)
+    check_counts(n_users=n_users, n_items=n_items, weeks=weeks)
     rng = np.random.default_rng(seed)
     user, day = np.nonzero(rng.random((n_users, weeks * 7)) < 2 / 3)
     last_day = (parse_instant(end) - 1) // DAY - 1  # the last whole day before the end
     times = (last_day - day) * DAY + rng.integers(0, DAY, len(day))
     weekday = (times // DAY + 3) % 7  # 1970-01-01 was a Thursday
     items = weekday % n_items if by == "weekday" else times % DAY * n_items // DAY
-    return _log(user, items, times)
+    return numbered_log(user, items, times)
 
 
-def _check(**counts: int) -> None:
+def check_counts(**counts: int) -> None:
+    """Refuse counts below 1, all together."""
     raise_all(
         [f"expected {name} of 1 or more, found {n}." for name, n in counts.items() if n < 1],
         ConfigError,
     )
 
 
-def _log(user: Ints, items: Ints, times: Ints) -> Log:
+def numbered_log(user: Ints, items: Ints, times: Ints) -> Log:
+    """Make a log of user ``u3`` and item ``i5`` from numbers, and times in microseconds."""
     frame = pl.DataFrame(
         {
             "user_id": "u" + pl.Series(user).cast(pl.String),
