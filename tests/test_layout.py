@@ -24,7 +24,7 @@ SPINE = [
     {"training"},
     {"evaluation"},
     {"baselines"},
-    {"storage", "states", "selection", "recommendations"},
+    {"storage", "states", "recall", "selection", "recommendations"},
     {"live"},
     {"answers", "model_folder"},
     {"recommender"},

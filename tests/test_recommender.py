@@ -292,7 +292,7 @@ def test_a_model_without_weights_that_fit_is_refused(
 
     own = SequenceRecommender(Homemade(8), training=TrainConfig(epochs=1)).fit(cycle_log(3))
     own.save(tmp_path / "own")
-    with pytest.raises(FormatError, match=r"encoder 'homemade' is none of Recency's"):
+    with pytest.raises(ConfigError, match=r"found 'homemade'; another one is passed as an object"):
         SequenceRecommender.load(tmp_path / "own")
     assert SequenceRecommender.load(tmp_path / "own", encoder=Homemade(8)).name == "homemade"
     with pytest.raises(FormatError, match="do not fit their settings"):

@@ -28,10 +28,16 @@ if TYPE_CHECKING:
     from recency.data.splits import rolling_splits as rolling_splits
     from recency.evaluation.evaluate import evaluate as evaluate
     from recency.evaluation.report import Report as Report
+    from recency.nn.attention import Transformer as Transformer
+    from recency.nn.experts import ExpertConfig as ExpertConfig
     from recency.nn.inputs import InputConfig as InputConfig
+    from recency.nn.lstm_attention import LSTMAttention as LSTMAttention
+    from recency.nn.memory import MemoryNetwork as MemoryNetwork
     from recency.nn.recurrent import GRU as GRU
     from recency.nn.recurrent import LSTM as LSTM
     from recency.nn.recurrent import RNN as RNN
+    from recency.nn.tide import Tide as Tide
+    from recency.nn.time_lstm import TimeLSTM as TimeLSTM
     from recency.recommendations import Recommendations as Recommendations
     from recency.recommender import SequenceRecommender as SequenceRecommender
     from recency.recommender import load as load
@@ -59,8 +65,14 @@ _HOMES = {
     "recency.data.splits": ("Split", "leave_last_out", "rolling_splits"),
     "recency.evaluation.evaluate": ("evaluate",),
     "recency.evaluation.report": ("Report",),
+    "recency.nn.attention": ("Transformer",),
+    "recency.nn.experts": ("ExpertConfig",),
     "recency.nn.inputs": ("InputConfig",),
+    "recency.nn.lstm_attention": ("LSTMAttention",),
+    "recency.nn.memory": ("MemoryNetwork",),
     "recency.nn.recurrent": ("GRU", "LSTM", "RNN"),
+    "recency.nn.tide": ("Tide",),
+    "recency.nn.time_lstm": ("TimeLSTM",),
     "recency.recommendations": ("Recommendations",),
     "recency.recommender": ("SequenceRecommender", "load"),
     "recency.selection": ("Selection",),

@@ -1,18 +1,24 @@
 """How a live model answers the questions of an evaluation: from the same weights, states and rules
 as in service, but with every question's own past.
 
-Each history is read once, whatever the number of questions; scores are given block by block.
+Each history is read once, whatever the number of questions; scores are given block by block. Where
+the model has experts, questions are answered in the order of time, and between them the events of
+everybody are counted.
 """
 
 from collections.abc import Iterator
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from recency.data.counts import DecayedCounts
 from recency.data.histories import Histories, Ints
 from recency.evaluation.protocol import Answer, Questions, block_length
 from recency.live import LiveModel, remapped
+from recency.nn.experts import Experts
+from recency.nn.memories import Memories, context_of, voices_of
 from recency.states import outputs_at
 
 
@@ -39,23 +45,73 @@ def _of_histories(
     if not len(asked):
         return
     model, histories = live.model, _own_rows(live, questions)
+    if model.experts is not None:
+        asked = asked[np.argsort(questions.world_stop[asked], kind="stable")]
     stops = questions.stop[asked]
     outputs = outputs_at(model, histories, questions.user[asked], stops)
     rows = live.vocabs.items.rows(questions.items.ids)
     trained = (rows >= 0) & (rows < model.n_items)
     same = np.array_equal(rows[trained], np.arange(model.n_items))  # columns need no shuffling
+    world = None if model.experts is None else _World(live, model.experts, questions)
     for start in range(0, len(asked), block):
         part = slice(start, start + block)
         last = torch.from_numpy(histories.times[stops[part] - 1]).to(outputs.device)
         at = torch.from_numpy(questions.at[asked[part]]).to(outputs.device)
         with torch.no_grad():
-            found = model.scores(model.ask(outputs[part], last, at)).cpu().numpy()
-        if same and trained.all():
-            yield asked[part], found
-            continue
-        scores = np.full((len(found), len(rows)), -np.inf, dtype=np.float32)
-        scores[:, trained] = found if same else found[:, rows[trained]]
+            queries = model.ask(outputs[part], last, at)
+            found = model.scores(queries)
+            if world is not None:
+                found = torch.softmax(found.double(), dim=1)
+        scores, columns = found.cpu().numpy(), np.flatnonzero(trained)
+        if not (same and trained.all()):
+            empty = -np.inf if world is None else 0.0
+            wide = np.full((len(scores), len(rows)), empty, dtype=scores.dtype)
+            wide[:, columns] = scores if same else scores[:, rows[columns]]
+            scores = wide
+        if world is not None:
+            scores = world.mixed(queries, scores, asked[part])
         yield asked[part], scores
+
+
+class _World:
+    """Live through the world of the questions, and mix the experts into each answer.
+
+    Items are the rows of the questions, so that those the model never saw have a voice too.
+    """
+
+    def __init__(self, live: LiveModel, experts: Experts, questions: Questions) -> None:
+        self._experts, self._questions = experts, questions
+        self._known = live.model.request_time == "known"
+        self._memories: Memories | None = None
+        self._done = 0
+
+    def mixed(
+        self, queries: Tensor, chances: npt.NDArray[np.float64], asked: Ints
+    ) -> npt.NDArray[np.float32]:
+        """Mix the encoder's chances [n, n_items] with what the experts know by each question."""
+        questions = self._questions
+        context = context_of(
+            questions.histories,
+            questions.start[asked],
+            questions.stop[asked],
+            questions.at[asked] if self._known else None,
+        )
+        voices = voices_of(self._experts, queries, context)
+        scores = np.empty(chances.shape, np.float32)
+        for row, question in enumerate(asked.tolist()):
+            memories = self._lived_until(int(questions.world_stop[question]))
+            scores[row] = memories.mix(voices, row, chances[row])
+        return scores
+
+    def _lived_until(self, stop: int) -> Memories:
+        world, events = self._questions.world, slice(self._done, stop)
+        cells = (world.users[events], world.items[events], world.times[events])
+        if self._memories is None:
+            self._memories = Memories.of(self._experts.config, *cells)
+        elif stop > self._done:
+            self._memories.add(*cells)
+        self._done = max(stop, self._done)
+        return self._memories
 
 
 def _of_strangers(

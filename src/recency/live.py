@@ -1,8 +1,8 @@
 """The live model: trained weights joined with everything known about users, event by event.
 
 Weights stay as they are here. What moves are timelines (what each user did), states (what the
-encoder remembers of it) and decayed counts (what is popular now, the fallback for users without a
-history). An event is visible to the next question.
+encoder remembers of it), the experts' memories, and decayed counts (what is popular now, the
+fallback for users without a history). An event is visible to the next question.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,11 @@ from recency.data.intake import EventRow, Vocabs, events_of
 from recency.data.log import TIME, Log
 from recency.data.timelines import Timelines
 from recency.data.vocab import Vocab
+from recency.errors import ConfigError
 from recency.nn.inputs import SPECIAL
+from recency.nn.memories import context_of, voices_of
 from recency.nn.model import SequenceModel
+from recency.recall import Recall
 from recency.states import States, outputs_at
 
 Floats = npt.NDArray[np.float32]
@@ -65,6 +68,9 @@ class LiveModel:
         self.popularity = DecayedCounts(half_life, len(vocabs.items))
         self.popularity.add(histories.items.astype(np.int64), histories.times)
         self._states = States(model)
+        self.recall = (
+            None if model.experts is None else Recall(model.experts.config, self.timelines)
+        )
 
     @property
     def now(self) -> int:
@@ -81,6 +87,8 @@ class LiveModel:
         events = events_of(source, self.vocabs)
         intact = self.timelines.add(events)
         self._states.forget(intact)
+        if self.recall is not None:
+            self.recall.take(events)
         self.popularity.add(events.items, events.times)
         return Observed(
             n_events=len(events),
@@ -124,6 +132,28 @@ class LiveModel:
         scores[0, : self.model.n_items] = (vectors @ vectors[item]).cpu().numpy()
         scores[0, item] = -np.inf
         return scores
+
+    @torch.no_grad()
+    def voices(self, users: Ints, at: int) -> tuple[list[str], Floats]:
+        """Name the experts, and tell how much users [n] listen to each: [n, experts].
+
+        A row is NaN where there is no event before ``at``.
+
+        Raises:
+            ConfigError: the model has no experts.
+        """
+        experts = self.model.experts
+        if experts is None:
+            raise ConfigError("the model has no experts; fit one with experts=ExpertConfig().")
+        histories = self.timelines.histories(users)
+        places = np.arange(len(users))
+        stops = histories.stops_before(places, np.full(len(users), at))
+        outputs = outputs_at(self.model, histories, places, stops)
+        last = torch.from_numpy(histories.times[np.maximum(stops - 1, 0)]).to(outputs.device)
+        queries = self.model.ask(outputs, last, torch.full_like(last, at))
+        shares = torch.softmax(experts.gates(queries), dim=1).cpu().numpy()
+        shares[stops == histories.offsets[:-1]] = np.nan
+        return experts.names, shares
 
     def seen(self, users: Ints, at: int) -> Histories:
         """Give what users did before an instant, one history a row, empty for strangers."""
@@ -197,10 +227,27 @@ class LiveModel:
             device = outputs.device
             instants = torch.full_like(last, at)
             queries = self.model.ask(outputs[asked], last.to(device), instants.to(device))
-            scores[~fallback, : self.model.n_items] = self.model.scores(queries).cpu().numpy()
+            scores[~fallback] = self._answers(queries, histories, asked, stops[asked], at)
         if fallback.any():
             scores[fallback] = self.popular(at)
         return scores, fallback
+
+    def _answers(
+        self, queries: Tensor, histories: Histories, rows: Ints, stops: Ints, at: int
+    ) -> Floats:
+        """Score all items for queries of the histories ``rows``, each known up to its stop."""
+        model, n_items = self.model, len(self.vocabs.items)
+        found = model.scores(queries)
+        if model.experts is None or self.recall is None:
+            scores = np.full((len(rows), n_items), -np.inf, dtype=np.float32)
+            scores[:, : model.n_items] = found.cpu().numpy()
+            return scores
+        known = np.full(len(rows), at) if model.request_time == "known" else None
+        context = context_of(histories, histories.offsets[rows], stops, known)
+        voices, memories = voices_of(model.experts, queries, context), self.recall.at(at)
+        chances = np.zeros((len(rows), n_items))
+        chances[:, : model.n_items] = torch.softmax(found.double(), dim=1).cpu().numpy()
+        return np.stack([memories.mix(voices, row, one) for row, one in enumerate(chances)])
 
 
 def remapped(histories: Histories, items: Ints, types: Ints | None) -> Histories:

@@ -20,7 +20,7 @@ from recency.data.intake import EventRow, Vocabs
 from recency.data.log import Log
 from recency.data.reading import read_log
 from recency.data.vocab import Id, Vocab
-from recency.errors import ConfigError, DataError, FormatError, NotFittedError, UnknownIdError
+from recency.errors import ConfigError, DataError, NotFittedError, UnknownIdError
 from recency.evaluation.protocol import Answer, Questions, block_length
 from recency.live import Floats, LiveModel, Observed
 from recency.model_folder import (
@@ -30,10 +30,13 @@ from recency.model_folder import (
     read_vocabs,
     write_model,
 )
+from recency.nn.banks import HalfLives
 from recency.nn.encoder import Encoder
+from recency.nn.encoders import make_encoder
+from recency.nn.experts import ExpertConfig
 from recency.nn.inputs import SPECIAL, InputConfig
 from recency.nn.model import RequestTime, SequenceModel
-from recency.nn.recurrent import GRU, LSTM, RNN
+from recency.nn.tide import Tide
 from recency.recommendations import Recommendations
 from recency.selection import Selection, SelectionArgs, best
 from recency.storage import read_manifest
@@ -43,7 +46,7 @@ from recency.training.continuing import learn_on
 from recency.training.loop import train
 from recency.units import Instant, parse_duration, parse_instant
 
-ENCODERS: dict[str, type[Encoder]] = {"rnn": RNN, "gru": GRU, "lstm": LSTM}
+_EXPERTS = ExpertConfig()
 Events = Log | pl.DataFrame | Sequence[EventRow]
 Ranked = tuple[list[list[Id]], list[list[float]], list[bool]]  # items, scores, fallback
 
@@ -52,11 +55,13 @@ class SequenceRecommender:
     """Recommend the next items of users from their events and the time between them.
 
     Args:
-        encoder: Reads histories, such as ``recency.GRU(dim=64)``; default ``LSTM(dim=64)``. Only
+        encoder: Reads histories, such as ``recency.GRU(dim=64)``; default ``Tide(dim=64)``. Only
             its configuration is used: each `fit` makes a fresh one.
         inputs: What is read of each event.
         training: How weights are learned.
         request_time: ``"known"`` lets scores depend on the instant of the question.
+        experts: Simple memories mixed with the encoder's score (`recency.ExpertConfig`); None
+            leaves the encoder alone.
         fallback_half_life: Of the decayed popularity that answers for users without a history.
         seed: Repeats a fit, on a CPU bit by bit.
     """
@@ -68,13 +73,15 @@ class SequenceRecommender:
         inputs: InputConfig | None = None,
         training: TrainConfig | None = None,
         request_time: RequestTime = "unknown",
+        experts: ExpertConfig | None = _EXPERTS,
         fallback_half_life: str | float = "7d",
         seed: int = 0,
     ) -> None:
-        self.encoder = LSTM(dim=64) if encoder is None else encoder
+        self.encoder = Tide(dim=64) if encoder is None else encoder
         self.inputs = InputConfig() if inputs is None else inputs
         self.training = TrainConfig() if training is None else training
         self.request_time: RequestTime = request_time
+        self.experts = experts
         self.fallback_half_life = parse_duration(fallback_half_life)
         if self.fallback_half_life <= 0:
             raise ConfigError("fallback_half_life: expected more than 0 seconds.")
@@ -272,6 +279,36 @@ class SequenceRecommender:
         found = best(scores, k, np.ones(len(self.items), bool), None)
         return self._recommendations([None], [self._ranked(found, [False])], self.live.now)
 
+    def voices(self, users: Sequence[Id], at: Instant | None = None) -> pl.DataFrame:
+        """Tell how much each expert is listened to: what a user, and a log, lives on.
+
+        Returns:
+            ``user_id``, then one column an expert, ``encoder`` first: shares that sum to 1. Users
+            without events before ``at`` have none: nulls.
+
+        Raises:
+            ConfigError: the model has no experts.
+            UnknownIdError: a user was never seen.
+        """
+        rows = self.users.rows([self.users.coerce(one) for one in users])
+        self._refuse_strangers(users, rows)
+        names, shares = self.live.voices(rows, self._instant(at))
+        columns = {name: shares[:, place] for place, name in enumerate(names)}
+        return pl.DataFrame({"user_id": list(users), **columns}).fill_nan(None)
+
+    def half_lives(self) -> list[HalfLives]:
+        """Tell how long each bank of a fitted `Tide` remembers; see `Tide.half_lives`.
+
+        Raises:
+            ConfigError: the encoder keeps no memory by half-lives.
+        """
+        encoder = self.live.model.encoder
+        if not isinstance(encoder, Tide):
+            raise ConfigError(
+                f"expected a Tide, whose memories fade by half-lives, found {self.name!r}."
+            )
+        return encoder.half_lives()
+
     def history(self, user: Id, at: Instant | None = None) -> pl.DataFrame:
         """List a user's events before an instant, oldest first.
 
@@ -302,14 +339,19 @@ class SequenceRecommender:
 
         Raises:
             FormatError: the folder is no model, damaged, or newer than this version.
+        ConfigError: the encoder is none of Recency's and was not passed.
         """
         manifest = read_manifest(folder)
         settings = manifest.content
+        if encoder is None:
+            made_of = dict(settings["encoder"])
+            encoder = make_encoder(made_of.pop("name"), made_of)
         one = cls(
-            _encoder(settings["encoder"]) if encoder is None else encoder,
+            encoder,
             inputs=InputConfig(**settings["inputs"]),
             training=TrainConfig(**settings["training"]),
             request_time=settings["request_time"],
+            experts=None if settings["experts"] is None else ExpertConfig(**settings["experts"]),
             fallback_half_life=settings["fallback_half_life"],
             seed=settings["seed"],
         )
@@ -325,7 +367,12 @@ class SequenceRecommender:
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             return SequenceModel(
-                self.encoder.clone(), n_items, n_types, self.inputs, self.request_time
+                self.encoder.clone(),
+                n_items,
+                n_types,
+                self.inputs,
+                self.request_time,
+                self.experts,
             )
 
     def _start(self, model: SequenceModel, vocabs: Vocabs, histories: Histories) -> None:
@@ -342,6 +389,7 @@ class SequenceRecommender:
             "inputs": asdict(self.inputs),
             "training": self.training.what_is_learned(),
             "request_time": self.request_time,
+            "experts": None if self.experts is None else asdict(self.experts),
             "fallback_half_life": self.fallback_half_life,
             "seed": self.seed,
             "n_items": model.n_items,
@@ -378,16 +426,6 @@ class SequenceRecommender:
             as_of=self.live.timelines.newest,
             model_version=self.model_version,
         )
-
-
-def _encoder(settings: dict[str, Any]) -> Encoder:
-    name = settings.pop("name")
-    if name not in ENCODERS:
-        raise FormatError(
-            f"the model's encoder {name!r} is none of Recency's ({', '.join(ENCODERS)}); "
-            f"pass it as load(folder, encoder=...)."
-        )
-    return ENCODERS[name](**settings)
 
 
 def load(folder: str | Path, encoder: Encoder | None = None) -> SequenceRecommender:

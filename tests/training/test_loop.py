@@ -13,9 +13,9 @@ from recency.errors import ConfigError, DataError, FormatError, TrainingDiverged
 from recency.nn.model import SequenceModel
 from recency.training.checkpoints import FILE, weights_of
 from recency.training.config import TrainConfig, TrainingStep
-from recency.training.loop import VALID_TOKENS, train
+from recency.training.loop import train
 from recency.training.plan import plan_training
-from recency.training.validation import validation_ndcg
+from recency.training.validation import VALID_TOKENS, validation_ndcg
 
 SECOND = 1_000_000
 START = 1_767_225_600 * SECOND

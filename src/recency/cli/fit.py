@@ -30,7 +30,7 @@ def fit(
     items: Annotated[
         str | None, typer.Option(help="Item file: titles, categories, availability.")
     ] = None,
-    encoder: Annotated[str | None, typer.Option(help="rnn, gru or lstm.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="tide, transformer, gru, lstm, …")] = None,
     size: Annotated[str | None, typer.Option(help="small, medium or large.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Most passes over the events.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,

@@ -2,8 +2,10 @@
 
 [data]      columns, unit, time_zone, on_bad: how the event file is read
 [split]     until: learn from events before this instant, or this share of the log
-[model]     encoder, size, dim, layers, dropout, request_time, fallback_half_life, seed
+[model]     encoder, size, dim, layers, dropout, experts, request_time, fallback_half_life, seed
+[encoder]   further arguments of the encoder, such as Tide's window
 [inputs]    see recency.InputConfig
+[experts]   see recency.ExpertConfig
 [training]  see recency.TrainConfig
 [evaluate]  k, history, repeats, reading, ties, targets, max_targets
 """
@@ -18,12 +20,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from recency.errors import ConfigError, raise_all
 
 if TYPE_CHECKING:
+    from recency.nn.encoder import Encoder
+    from recency.nn.experts import ExpertConfig
     from recency.nn.inputs import InputConfig
     from recency.recommender import SequenceRecommender
     from recency.training.config import TrainConfig
 
-# One dial: (dim, layers). Medium is the library's default.
-SIZES = {"small": (32, 1), "medium": (64, 1), "large": (128, 2)}
+# One dial: (dim, layers of recurrent cells, blocks of all else). Medium is the default everywhere.
+SIZES = {"small": (32, 1, 1), "medium": (64, 1, 2), "large": (128, 2, 3)}
 
 
 @dataclass(frozen=True)
@@ -46,14 +50,18 @@ class SplitSection:
 
 @dataclass(frozen=True)
 class ModelSection:
-    """Choose the model; ``dim`` and ``layers`` override what ``size`` stands for."""
+    """Choose the model; ``dim`` and ``layers`` override what ``size`` stands for.
 
-    encoder: Literal["rnn", "gru", "lstm"] = "lstm"
+    ``layers`` are the blocks of an encoder made of blocks; None for ``dropout`` is its default.
+    """
+
+    encoder: str = "tide"
     size: Literal["small", "medium", "large"] = "medium"
     dim: int | None = None
     layers: int | None = None
-    dropout: float = 0.0
-    request_time: Literal["unknown", "known"] = "unknown"
+    dropout: float | None = None
+    experts: bool = True
+    request_time: Literal["unknown", "known"] = "known"  # what is saved here is for service
     fallback_half_life: str | float = "7d"
     seed: int = 0
 
@@ -78,28 +86,43 @@ class RunConfig:
     data: DataSection = DataSection()
     split: SplitSection = SplitSection()
     model: ModelSection = ModelSection()
+    encoder: dict[str, Any] = field(default_factory=dict)
     inputs: "InputConfig | None" = None
+    experts: "ExpertConfig | None" = None
     training: "TrainConfig | None" = None
     evaluate: EvaluateSection = EvaluateSection()
 
     def recommender(self) -> "SequenceRecommender":
         """Make the recommender that the file describes, not yet fitted."""
-        from recency.recommender import ENCODERS, SequenceRecommender
+        from recency.nn.experts import ExpertConfig
+        from recency.recommender import SequenceRecommender
 
-        dim, layers = SIZES[self.model.size]
-        encoder = ENCODERS[self.model.encoder](
-            dim=self.model.dim or dim,
-            layers=self.model.layers or layers,
-            dropout=self.model.dropout,
-        )
+        experts = ExpertConfig() if self.experts is None else self.experts
         return SequenceRecommender(
-            encoder,
+            self._encoder(),
             inputs=self.inputs,
             training=self.training,
             request_time=self.model.request_time,
+            experts=experts if self.model.experts else None,
             fallback_half_life=self.model.fallback_half_life,
             seed=self.model.seed,
         )
+
+    def _encoder(self) -> "Encoder":
+        """Make the encoder from the size, what overrides it, and its own section."""
+        from recency.nn.encoders import ENCODERS, arguments_of, make_encoder
+
+        name, given = self.model.encoder, self.model
+        known = arguments_of(name) if name in ENCODERS else []
+        dim, layers, blocks = SIZES[given.size]
+        settings: dict[str, Any] = {"dim": given.dim or dim}
+        if "blocks" in known:
+            settings["blocks"] = given.layers or blocks
+        elif "layers" in known or given.layers is not None:
+            settings["layers"] = given.layers or layers
+        if given.dropout is not None:
+            settings["dropout"] = given.dropout
+        return make_encoder(name, settings | self.encoder)
 
 
 def read_run_config(
@@ -134,7 +157,9 @@ def _config(table: dict[str, Any], where: str) -> RunConfig:
     faults = _unknown_keys(table, [one.name for one in fields(RunConfig)], "")
     parts: dict[str, Any] = {}
     for name, kind in kinds.items():
-        if isinstance(table[name], dict):
+        if name == "encoder" and isinstance(table[name], dict):
+            parts[name] = table[name]  # checked against the encoder's own arguments
+        elif isinstance(table[name], dict):
             parts[name] = _checked(kind, table[name], name, faults)
         else:
             faults.append(f"{name}: expected a section [{name}], found {table[name]!r}.")
@@ -148,12 +173,17 @@ def _kinds(table: dict[str, Any]) -> dict[str, type]:
         "data": DataSection,
         "split": SplitSection,
         "model": ModelSection,
+        "encoder": dict,
         "evaluate": EvaluateSection,
     }
     if "inputs" in table:
         from recency.nn.inputs import InputConfig
 
         kinds["inputs"] = InputConfig
+    if "experts" in table:
+        from recency.nn.experts import ExpertConfig
+
+        kinds["experts"] = ExpertConfig
     if "training" in table:
         from recency.training.config import TrainConfig
 

@@ -36,6 +36,7 @@ class TrainingBatch:
         sources: [N] column whose output is asked: the newest event before the target's instant.
         targets: [N] item rows to be told.
         at: [N] microseconds, when the target happened.
+        positions: [N] the target's place among all events of the histories.
     """
 
     batch: Batch
@@ -43,6 +44,7 @@ class TrainingBatch:
     sources: Ints
     targets: Ints
     at: Ints
+    positions: Ints
 
     @property
     def last_times(self) -> Ints:
@@ -69,6 +71,7 @@ class TrainingWindows:
         since: Ask for targets at or after this instant only, in microseconds.
         until: Ask for targets strictly before this instant only; nothing later is read either.
         max_targets: Keep at most so many targets, evenly spread over users and time.
+        read: What the windows show of the same events, if not the histories themselves.
 
     Raises:
         ConfigError: ``max_len`` is too small.
@@ -82,10 +85,12 @@ class TrainingWindows:
         since: int | None = None,
         until: int | None = None,
         max_targets: int | None = None,
+        read: Histories | None = None,
     ) -> None:
         if max_len < 2:
             raise ConfigError(f"expected max_len of at least 2 events, found {max_len}.")
         self.histories, self.max_len = histories, max_len
+        self._read = histories if read is None else read
         asked = histories.items >= 0
         asked &= histories.group_start > histories.offsets[histories.user_of]
         if since is not None:
@@ -102,6 +107,11 @@ class TrainingWindows:
     def n_targets(self) -> int:
         """Count the targets of an epoch."""
         return len(self._targets)
+
+    @property
+    def positions(self) -> Ints:
+        """Give the place of each target among all events of the histories, ascending."""
+        return self._targets
 
     def epoch(self, tokens: int, rng: np.random.Generator | None = None) -> "Epoch":
         """Cut an epoch into batches.
@@ -147,11 +157,12 @@ class TrainingWindows:
         rows = np.repeat(np.arange(len(windows)), counts)
         positions = self._targets[chosen]
         return TrainingBatch(
-            batch=self.histories.gather(start, cut.stop[windows]),
+            batch=self._read.gather(start, cut.stop[windows]),
             rows=rows,
             sources=self._sources[chosen] - start[rows],
             targets=self.histories.items[positions].astype(np.int64),
             at=self.histories.times[positions],
+            positions=positions,
         )
 
 

@@ -100,6 +100,13 @@ class Timelines:
             return self._flat_length(user)
         return len(tail) + (0 if tail.whole else self._flat_length(user))
 
+    def newest_of(self, user: int) -> int:
+        """Give the instant of a user's latest event in microseconds; the user must have one."""
+        tail = self._tails.get(user)
+        if tail is not None and len(tail):
+            return int(tail.events["time"][-1])
+        return int(self._base.times[self._base.offsets[user + 1] - 1])
+
     def add(self, events: Events) -> dict[int, int]:
         """Add events; each is put where its time belongs in its user's history.
 

@@ -17,8 +17,9 @@ from torch import Tensor, nn
 from recency.data.histories import Histories
 from recency.errors import ConfigError
 from recency.nn.encoder import Encoder
+from recency.nn.experts import Evidence, ExpertConfig, Experts
 from recency.nn.inputs import SPECIAL, EventEmbedding, InputConfig, Tensors, ValueEncoding
-from recency.nn.losses import full_softmax, sampled_softmax
+from recency.nn.losses import full_softmax, sampled_nats, sampled_softmax, softmax_nats
 from recency.nn.time import CalendarEncoding, GapEncoding
 
 RequestTime = Literal["unknown", "known"]
@@ -34,6 +35,7 @@ class SequenceModel(nn.Module):
         n_types: Event types known; 0 leaves types out for good.
         inputs: What is read of an event.
         request_time: ``"known"`` lets scores depend on the instant of the question.
+        experts: Simple memories mixed with the encoder's score; None mixes none.
 
     Raises:
         ConfigError: a count is impossible, or ``request_time`` is neither of the two.
@@ -46,6 +48,7 @@ class SequenceModel(nn.Module):
         n_types: int = 0,
         inputs: InputConfig | None = None,
         request_time: RequestTime = "unknown",
+        experts: ExpertConfig | None = None,
     ) -> None:
         super().__init__()
         if n_items < 1:
@@ -65,6 +68,7 @@ class SequenceModel(nn.Module):
         self.output = nn.Linear(dim, dim)
         self.dropout = nn.Dropout(inputs.dropout)
         self.question = Question(dim, inputs.time_zone) if request_time == "known" else None
+        self.experts = None if experts is None else Experts(dim, experts)
         self.register_buffer("calibrated", torch.zeros((), dtype=torch.bool))
         self.calibrated: Tensor
         with torch.no_grad():
@@ -159,24 +163,43 @@ class SequenceModel(nn.Module):
         return queries
 
     def scores(self, queries: Tensor) -> Tensor:
-        """Score all items for queries [n, dim]: [n, n_items], higher is better."""
+        """Score all items by the encoder alone for queries [n, dim]: [n, n_items]."""
         return nn.functional.linear(queries, self.items[SPECIAL:], self.bias)
 
-    def loss(self, queries: Tensor, targets: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def loss(
+        self,
+        queries: Tensor,
+        targets: Tensor,
+        negatives: Tensor | None = None,
+        evidence: Evidence | None = None,
+    ) -> Tensor:
         """Measure how well queries tell the right items.
 
         Args:
             queries: [n, dim].
             targets: [n] item rows.
             negatives: Item rows drawn uniformly, which then stand for all items; None: all items.
+            evidence: What the experts knew of the targets; without it the encoder stands alone.
 
         Returns:
-            Mean nats, a scalar.
+            Mean nats, a scalar: of the encoder, or the mean of its own and the whole mixture's.
         """
         table = self.items[SPECIAL:]
+        if self.experts is not None and evidence is not None:
+            own = self.nats(queries, targets, negatives)
+            parts = self.experts.parts(queries, -own, targets, evidence)
+            mixed = self.experts.mixture(self.experts.gates(queries), parts)
+            return (own.mean() - mixed.mean()) / 2
         if negatives is None:
             return full_softmax(queries, table, self.bias, targets)
         return sampled_softmax(queries, table, self.bias, targets, negatives)
+
+    def nats(self, queries: Tensor, targets: Tensor, negatives: Tensor | None = None) -> Tensor:
+        """Give -log of each target's probability by the encoder alone, [n]; see `loss`."""
+        table = self.items[SPECIAL:]
+        if negatives is None:
+            return softmax_nats(queries, table, self.bias, targets)
+        return sampled_nats(queries, table, self.bias, targets, negatives)
 
     def calibrate(self, histories: Histories) -> None:
         """Learn from training events what no gradient teaches: the scale of values, the years seen.
@@ -229,7 +252,9 @@ class Question(nn.Module):
     """Let a query depend on when it is asked: how long after the last event, and what time it is.
 
     In training the gap is stretched or shrunk at random and now and then hidden: in a log the
-    question comes at the very instant of the answer, in service some unknown time before.
+    question comes at the very instant of the answer, in service some unknown time before. The
+    calendar moves with it by `most_moved` at most, since after days of waiting a stretched gap
+    would say nothing of the hour.
 
     Args:
         dim: Width of outputs and queries.
@@ -238,6 +263,7 @@ class Question(nn.Module):
 
     jitter = 0.3  # standard deviation of the logarithm of the stretch
     hidden = 0.1  # share of the questions whose instant is hidden in training
+    most_moved = 1_800_000_000  # microseconds
 
     def __init__(self, dim: int, time_zone: str) -> None:
         super().__init__()
@@ -250,11 +276,12 @@ class Question(nn.Module):
 
     def forward(self, outputs: Tensor, last_times: Tensor, at: Tensor) -> Tensor:
         """Scale and shift outputs [n, dim] by the time from ``last_times`` to ``at`` [n]."""
-        wait = (at - last_times).clamp(min=0)
+        wait = moved = (at - last_times).clamp(min=0)
         if self.training:
             stretch = torch.exp(self.jitter * torch.randn(wait.shape, device=wait.device))
-            wait = (wait.double() * stretch).long()
-        when = self.gap(wait.double().div(1e6).float()) + self.calendar(last_times + wait)
+            moved = (wait.double() * stretch).long()
+        instant = last_times + wait + (moved - wait).clamp(-self.most_moved, self.most_moved)
+        when = self.gap(moved.double().div(1e6).float()) + self.calendar(instant)
         scale, shift = torch.chunk(self.change(self.norm(when)), 2, dim=-1)
         if self.training:
             shown = torch.rand((len(outputs), 1), device=outputs.device) >= self.hidden

@@ -21,6 +21,7 @@ from torch import Tensor
 from recency.data.batches import TrainingBatch, TrainingWindows
 from recency.data.histories import Histories
 from recency.errors import TrainingDivergedError
+from recency.nn.evidence import EvidenceTable
 from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
 from recency.training.checkpoints import RunState, load_run, run_key, save_run, weights_of
@@ -34,9 +35,8 @@ from recency.training.config import (
 from recency.training.plan import Plan, plan_training
 from recency.training.schedule import learning_rate, make_optimizer
 from recency.training.tensorboard import Board, open_board
-from recency.training.validation import validation_ndcg
-
-VALID_TOKENS = 8_192  # cells a batch of judgement
+from recency.training.trial import Trial
+from recency.training.validation import VALID_TOKENS, validation_ndcg
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +100,8 @@ class _Run:
         self.model, self.plan, self.config, self.seed = model, plan, config, seed
         self.progress, self.board, self.key = progress, board, key
         self.device = model.bias.device
+        self.evidence = evidence_for(model, plan.everything.histories)
+        self.trial: Trial | None = None
         self.first = weights_of(model)  # each stage starts from them
         self.optimizer = make_optimizer(model, config)
         self.best: dict[str, Tensor] = {}
@@ -119,6 +121,8 @@ class _Run:
             self._run_stage("search", plan.older, config.epochs)
         if config.refit:
             self._run_stage("refit", plan.everything, self.state.best_epoch)
+            if self.model.experts is not None:
+                self.model.experts.trust.copy_(self.best["experts.trust"])
         else:
             self.model.load_state_dict(self.best)
 
@@ -138,6 +142,8 @@ class _Run:
             if valid is not None and (state.best is None or valid > state.best):
                 state.best, state.best_epoch = valid, state.epoch
                 self.best = weights_of(self.model)
+            if self.model.experts is not None:
+                self.model.experts.trust.zero_()  # the gate learns without it
             seconds = time.perf_counter() - began
             self._remember(EpochRecord(stage, state.epoch, loss, valid, seconds))
 
@@ -183,7 +189,8 @@ class _Run:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             outputs, _ = self.model(Tensors.from_batch(part.batch, self.device))
             queries = self.model.ask(outputs[rows, sources], last_times, at)
-        loss = self.model.loss(queries, targets, self._negatives())
+        given = None if self.evidence is None else self.evidence.of(part.positions, self.device)
+        loss = self.model.loss(queries, targets, self._negatives(), given)
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss * weight)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
@@ -200,8 +207,12 @@ class _Run:
         return torch.randint(n_items, (n_drawn,), device=self.device) if n_drawn else None
 
     def _judge(self) -> float:
-        assert self.plan.newest is not None
-        return validation_ndcg(self.model, self.plan.newest, VALID_TOKENS)
+        assert self.plan.newest is not None and self.plan.arrivals is not None
+        if self.evidence is None:
+            return validation_ndcg(self.model, self.plan.newest, VALID_TOKENS)
+        if self.trial is None:
+            self.trial = Trial(self.model, self.plan.newest, self.plan.arrivals, self.evidence)
+        return self.trial.judge()
 
     def _remember(self, record: EpochRecord) -> None:
         """Keep what an epoch told, and where the run is, for people and for a restart."""
@@ -217,6 +228,14 @@ class _Run:
         if self.config.checkpoint_dir is not None:
             folder = self.config.checkpoint_dir
             save_run(folder, self.key, self.state, self.model, self.best, self.optimizer)
+
+
+def evidence_for(model: SequenceModel, histories: Histories) -> EvidenceTable | None:
+    """Look up what the model's experts knew of every event before it; None without experts."""
+    if model.experts is None:
+        return None
+    known = model.request_time == "known"
+    return EvidenceTable(histories, model.experts.config, ages_to_target=known)
 
 
 def _result(plan: Plan, config: TrainConfig, state: RunState) -> TrainingResult:

@@ -27,6 +27,7 @@ class Plan:
         newest: The targets of the newest slice on items seen before it; None where nothing is
             judged.
         tokens: Most cells a batch.
+        arrivals: All targets of the newest slice, on items new in it too; None as `newest`.
         notes: What cannot be done as asked for, in words.
     """
 
@@ -34,6 +35,7 @@ class Plan:
     older: TrainingWindows | None
     newest: TrainingWindows | None
     tokens: int
+    arrivals: TrainingWindows | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -58,21 +60,20 @@ def plan_training(histories: Histories, config: TrainConfig, since: int | None) 
     times = times[0 if since is None else np.searchsorted(times, since) :]
     cut = int(times[min(int((1 - config.valid_share) * len(times)), len(times) - 1)])
     older = TrainingWindows(histories, max_len=config.max_len, since=since, until=cut)
-    newest = TrainingWindows(
-        as_seen_at(histories, cut),
-        max_len=2 * config.max_len,
-        since=cut,
-        max_targets=config.max_valid_targets,
-    )
+    seen, most = as_seen_at(histories, cut), config.max_valid_targets
+    newest = TrainingWindows(seen, max_len=2 * config.max_len, since=cut, max_targets=most)
     if older.n_targets and newest.n_targets >= FEWEST_VALID:
-        return Plan(everything, older, newest, tokens)
+        arrivals = TrainingWindows(
+            histories, max_len=2 * config.max_len, since=cut, max_targets=most, read=seen
+        )
+        return Plan(everything, older, newest, tokens, arrivals)
     note = (
         f"the newest {config.valid_share:.0%} of the training events (from {format_instant(cut)}) "
         f"hold {newest.n_targets:,} targets on items seen before and leave {older.n_targets:,} to "
         f"learn from, too few to judge epochs on; trained all {config.epochs} epochs on everything."
     )
     log.warning(note)
-    return Plan(everything, None, None, tokens, (note,))
+    return Plan(everything, None, None, tokens, notes=(note,))
 
 
 def as_seen_at(histories: Histories, cut: int) -> Histories:

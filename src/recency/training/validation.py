@@ -10,6 +10,7 @@ from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
 
 K = 10
+VALID_TOKENS = 8_192  # cells a batch of judgement
 _CELLS = 2**24  # scores held at once: 64 MB
 
 

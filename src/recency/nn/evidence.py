@@ -1,0 +1,101 @@
+"""Evidence: what the experts knew of every training target strictly before it, found all at once.
+
+The counts do not depend on weights, so they are looked up once before training and not in every
+epoch (`recency.data.lookback`).
+"""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recency.data.histories import Histories, Ints
+from recency.data.lookback import DecayedSums
+from recency.data.pairs import WINDOW, pairs_of
+from recency.nn.experts import Context, Evidence, ExpertConfig
+from recency.nn.memories import context_of
+
+_PAIRS = 2**23  # pairs looked up together; more are taken in turns, so that memory stays bounded
+Shares = npt.NDArray[np.float32]
+
+
+class EvidenceTable:
+    """Look up evidence for the targets of a log.
+
+    Args:
+        histories: All training events; evidence of an event comes from those before it.
+        config: Which experts.
+        ages_to_target: Whether ages count to the target's instant, as ``request_time="known"``
+            allows, or to the user's newest event before it.
+    """
+
+    def __init__(self, histories: Histories, config: ExpertConfig, *, ages_to_target: bool) -> None:
+        self._histories = histories
+        self._ages_to_target = ages_to_target
+        self._crowd = _crowd(histories, config.crowd_half_lives)
+        self._pair = _pair(histories, config.pair_half_lives)
+
+    def context(self, targets: Ints) -> Context:
+        """Give the own events before targets, [n] absolute positions in the histories."""
+        histories = self._histories
+        stops = histories.group_start[targets]
+        starts = histories.offsets[histories.user_of[targets]]
+        at = histories.times[targets] if self._ages_to_target else None
+        return context_of(histories, starts, stops, at)
+
+    def of(self, targets: Ints, device: torch.device) -> Evidence:
+        """Give all evidence of targets, [n] absolute positions in the histories."""
+        context = self.context(targets)
+        return Evidence(
+            context=Context(context.items.to(device), context.ages.to(device)),
+            pair=torch.from_numpy(self._pair[targets]).to(device),
+            crowd=torch.from_numpy(self._crowd[targets]).to(device),
+        )
+
+
+def _crowd(histories: Histories, half_lives: list[float]) -> Shares:
+    """Give the share of each event's item at each half-life, [n_events, half-lives]."""
+    known = histories.items >= 0
+    items, times = histories.items.astype(np.int64), histories.times
+    everything = np.zeros(len(items), np.int64)
+    shares = np.full((len(items), len(half_lives)), math.nan, np.float32)
+    for column, half_life in enumerate(half_lives):
+        own = DecayedSums(items[known], times[known], half_life).before(items, times)
+        total = DecayedSums(everything[known], times[known], half_life).before(everything, times)
+        some = np.isfinite(total)
+        shares[some, column] = np.exp2(own[some] - total[some])
+    return shares
+
+
+def _pair(histories: Histories, half_lives: list[float]) -> Shares:
+    """Give the probability of each event's item beside each own item before its instant.
+
+    [n_events, `WINDOW`, half-lives], NaN where nothing is known of the own item.
+    """
+    items, times = histories.items.astype(np.int64), histories.times
+    shares = np.full((len(items), WINDOW, len(half_lives)), math.nan, np.float32)
+    if not half_lives or len(items) < 2:
+        return shares
+    ones, others, instants, weights = pairs_of(histories.user_of, items, times)
+    n_turns = -(-len(ones) // _PAIRS)
+    n_rows = int(items.max()) + 1
+    starts = histories.offsets[histories.user_of]
+    for turn in range(n_turns):
+        mine = slice(None) if n_turns == 1 else ones % n_turns == turn
+        one, key = ones[mine], ones[mine] * n_rows + others[mine]
+        when, weight = instants[mine], weights[mine]
+        for column, half_life in enumerate(half_lives):
+            rows = DecayedSums(one, when, half_life, weight)
+            cells = DecayedSums(key, when, half_life, weight)
+            for place in range(WINDOW):
+                source = histories.group_start - 1 - place
+                asked = np.flatnonzero((source >= starts) & (items >= 0))
+                beside = items[source[asked]]
+                here = (beside >= 0) & (beside % n_turns == turn)
+                asked, beside = asked[here], beside[here]
+                total = rows.before(beside, times[asked])
+                own = cells.before(beside * n_rows + items[asked], times[asked])
+                known = np.isfinite(total)
+                shares[asked[known], place, column] = np.exp2(own[known] - total[known])
+    return shares

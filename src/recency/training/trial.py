@@ -1,0 +1,129 @@
+"""A trial of encoder and experts together on the newest slice of the training time.
+
+The slice is lived through as service would: every question is answered from what was known strictly
+before it, then its event is counted. The gate's trust is learned on the way, since only here is the
+encoder asked about events later than all it learned.
+"""
+
+import math
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recency.data.batches import TrainingWindows
+from recency.data.histories import Ints
+from recency.nn.evidence import EvidenceTable
+from recency.nn.inputs import Tensors
+from recency.nn.memories import Memories, voices_of
+from recency.nn.model import SequenceModel
+from recency.training.validation import VALID_TOKENS, gains
+
+_MOST = 5_000  # questions of a judgement
+_CELLS = 2**27  # scores of a judgement
+
+
+class Trial:
+    """Judge a model with experts by the NDCG@10 of the newest slice.
+
+    Args:
+        model: What is judged; its weights change between judgements.
+        newest: Shows which items were seen before the slice; targets on them are judged.
+        arrivals: All targets of the slice: what the gate's trust is learned from.
+        evidence: Of all events.
+    """
+
+    def __init__(
+        self,
+        model: SequenceModel,
+        newest: TrainingWindows,
+        arrivals: TrainingWindows,
+        evidence: EvidenceTable,
+    ) -> None:
+        assert model.experts is not None
+        self._model, self._evidence, self._arrivals = model, evidence, arrivals
+        histories = arrivals.histories
+        seen = np.zeros(model.n_items, bool)
+        items = newest.histories.items
+        seen[items[items >= 0]] = True
+        self._seen = seen
+        judged = arrivals.positions[seen[histories.items[arrivals.positions]]]
+        most = min(_MOST, max(1, _CELLS // model.n_items))
+        if len(judged) > most:
+            judged = judged[np.linspace(0, len(judged) - 1, most).astype(np.int64)]
+        self._judged = judged[np.argsort(histories.times[judged], kind="stable")]
+        world = np.argsort(histories.times, kind="stable")
+        self._world = world
+        self._stops = np.searchsorted(histories.times[world], histories.times[self._judged])
+        before = np.sort(world[: self._stops[0]])  # by user, then time, as histories lie
+        self._memories = Memories.of(
+            model.experts.config,
+            histories.user_of[before],
+            histories.items[before],
+            histories.times[before],
+        )
+
+    @torch.no_grad()
+    def judge(self) -> float:
+        """Learn the gate's trust, then measure the mean NDCG@10; see `validation_ndcg`."""
+        self._model.eval()
+        queries = self._queries()
+        self._calibrate(queries)
+        return self._ndcg(queries[np.searchsorted(self._arrivals.positions, self._judged)])
+
+    def _queries(self) -> Tensor:
+        """Give the query of every arrival, in the order of their positions."""
+        model, device = self._model, self._model.bias.device
+        queries = torch.zeros(self._arrivals.n_targets, model.dim, device=device)
+        for part in self._arrivals.epoch(VALID_TOKENS):
+            outputs, _ = model(Tensors.from_batch(part.batch, device))
+            cells = (part.rows, part.sources, part.last_times, part.at)
+            rows, sources, last, at = (torch.from_numpy(cell).to(device) for cell in cells)
+            places = np.searchsorted(self._arrivals.positions, part.positions)
+            queries[places] = model.ask(outputs[rows, sources], last, at)
+        return queries
+
+    def _calibrate(self, queries: Tensor) -> None:
+        experts, device = self._model.experts, queries.device
+        assert experts is not None
+        experts.trust.zero_()
+        parts = []
+        positions = torch.from_numpy(self._arrivals.positions)
+        for q, at in zip(torch.split(queries, 4_096), torch.split(positions, 4_096), strict=True):
+            targets = self._arrivals.histories.items[at.numpy()].astype(np.int64)
+            rows = torch.from_numpy(targets).to(device)
+            encoder = -self._model.nats(q, rows)
+            # The encoder has no weights yet for what came only now.
+            encoder[torch.from_numpy(~self._seen[targets]).to(device)] = math.log(1e-9)
+            given = self._evidence.of(at.numpy(), device)
+            parts.append(experts.parts(q, encoder, rows, given))
+        experts.calibrate(experts.gates(queries), torch.cat(parts))
+
+    def _ndcg(self, queries: Tensor) -> float:
+        """Rank the items seen before the slice for the judged targets, living through it."""
+        model, memories = self._model, self._memories.copy()
+        assert model.experts is not None
+        histories = self._arrivals.histories
+        voices = voices_of(model.experts, queries, self._evidence.context(self._judged))
+        done, total = int(self._stops[0]), 0.0
+        block = max(1, 2**24 // model.n_items)
+        for start in range(0, len(queries), block):
+            chances = torch.softmax(model.scores(queries[start : start + block]), dim=1)
+            encoder = chances.double().cpu().numpy()
+            for row in range(start, start + len(encoder)):
+                done = self._live(memories, done, int(self._stops[row]))
+                scores = memories.mix(voices, row, encoder[row - start])
+                scores[~self._seen] = -np.inf
+                target = int(histories.items[self._judged[row]])
+                total += float(gains(torch.from_numpy(scores)[None], torch.tensor([target])).sum())
+        return total / len(queries)
+
+    def _live(self, memories: Memories, done: int, stop: int) -> int:
+        """Count the events of everybody from ``done`` up to ``stop``."""
+        if stop > done:
+            events: Ints = self._world[done:stop]
+            histories = self._arrivals.histories
+            memories.add(
+                histories.user_of[events], histories.items[events], histories.times[events]
+            )
+        return max(done, stop)

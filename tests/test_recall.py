@@ -1,0 +1,79 @@
+"""The experts' memories at any instant are those of a count of all events before it."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recency.data.histories import Histories
+from recency.data.timelines import Events, Timelines
+from recency.nn.experts import ExpertConfig
+from recency.nn.memories import Memories
+from recency.recall import Recall
+
+CONFIG = ExpertConfig(pair=("2h",), crowd=("1h", "10h"))
+HOUR, N_ITEMS = 3_600_000_000, 5
+
+event = st.tuples(st.integers(0, 2), st.integers(0, 4), st.integers(0, 12))
+moves = st.lists(
+    st.one_of(st.lists(event, min_size=1, max_size=4), st.integers(0, 14)), max_size=12
+)
+
+
+def events_of(rows: list[tuple[int, int, int]]) -> Events:
+    users, items, hours = np.array(rows, np.int64).T
+    none = np.full(len(rows), -1)
+    return Events(users, items, hours * HOUR, none, none.astype(np.float32))
+
+
+def square(memories: Memories) -> np.ndarray:
+    found = np.zeros((N_ITEMS, N_ITEMS))
+    for item in range(N_ITEMS):
+        parts, total = memories.pairs[0].row(item)
+        for columns, weights in parts:
+            if total > 1e-9:
+                np.add.at(found[item], columns, weights / total)
+    return found
+
+
+def empty() -> Histories:
+    return Histories(
+        offsets=np.zeros(4, np.int64),
+        items=np.empty(0, np.int32),
+        times=np.empty(0, np.int64),
+        types=None,
+        values=None,
+    )
+
+
+@given(moves)
+@settings(max_examples=150, deadline=None)
+def test_any_order_of_events_and_questions_gives_the_same_memories(moves):
+    timelines = Timelines(empty())
+    recall = Recall(CONFIG, timelines)
+    for move in moves:
+        if isinstance(move, list):
+            events = events_of(move)
+            timelines.add(events)
+            recall.take(events)
+            continue
+        found = recall.at(move * HOUR)
+        histories = timelines.histories()
+        users = np.arange(histories.n_users)
+        past = histories.cut(histories.stops_before(users, np.full(len(users), move * HOUR)))
+        expected = Memories.of(CONFIG, past.user_of, past.items, past.times)
+        np.testing.assert_allclose(found.shares(N_ITEMS), expected.shares(N_ITEMS), atol=1e-12)
+        np.testing.assert_allclose(square(found), square(expected), atol=1e-9)
+
+
+def test_a_clock_that_runs_ahead_is_waited_for():
+    timelines = Timelines(empty())
+    recall = Recall(CONFIG, timelines)
+    recall.at(HOUR)
+    for move in ([(0, 1, 1), (1, 2, 9)], [(0, 3, 2)]):
+        timelines.add(events_of(move))
+        recall.take(events_of(move))
+    first = recall.at(3 * HOUR)
+    assert first.shares(N_ITEMS)[0] == pytest.approx([0, 1 / 3, 0, 2 / 3, 0])
+    assert recall.at(4 * HOUR) is first  # nothing was counted anew
+    assert recall.at(10 * HOUR).shares(N_ITEMS)[0][2] > 0.9
