@@ -37,7 +37,8 @@ def record(
 
     Args:
         table: Name of the file under ``benchmarks/results``.
-        rows: Any of `KEYS` but the origin, which is filled in here; what is left out becomes null.
+        rows: Any of `KEYS`; the origin is filled in where a row does not bring its own, and what
+            else is left out becomes null.
         afresh: Drop every older row of the same data first.
         dirty: Accept uncommitted changes; the commit is then marked ``+dirty``.
 
@@ -59,7 +60,7 @@ def record(
     for given in rows:
         if unknown := sorted(set(given) - set(KEYS)):
             raise SystemExit(f"a row has the keys {', '.join(KEYS)}; found {', '.join(unknown)}.")
-        row = {key: None for key in KEYS} | dict(given) | {"table": table} | origin
+        row = {key: None for key in KEYS} | origin | dict(given) | {"table": table}
         known[_identity(row)] = row
     path.parent.mkdir(exist_ok=True)
     text = json.dumps(list(known.values()), indent=1, ensure_ascii=False, allow_nan=False)

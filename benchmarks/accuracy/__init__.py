@@ -1,0 +1,1 @@
+"""How accurate is each model, beside its peers, on public logs? See README.md."""
