@@ -29,7 +29,7 @@ def events_of(rows: list[tuple[int, int, int]]) -> Events:
 def square(memories: Memories) -> np.ndarray:
     found = np.zeros((N_ITEMS, N_ITEMS))
     for item in range(N_ITEMS):
-        parts, total = memories.pairs[0].row(item)
+        ((parts, total),) = memories.pairs[0].rows([item])
         for columns, weights in parts:
             if total > 1e-9:
                 np.add.at(found[item], columns, weights / total)

@@ -16,7 +16,7 @@ def table(counts: PairCounts, n_items: int = 6) -> np.ndarray:
     """Give the counts as a square, each row divided by its sum."""
     square = np.zeros((n_items, n_items))
     for item in range(n_items):
-        parts, total = counts.row(item)
+        ((parts, total),) = counts.rows([item])
         for columns, weights in parts:
             np.add.at(square[item], columns, weights / max(total, 1e-300))
     return square

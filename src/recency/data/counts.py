@@ -59,18 +59,6 @@ class DecayedCounts:
             counts[:size] = self._counts[:size] * decay
         return counts
 
-    def shares(self, n_items: int) -> npt.NDArray[np.float64]:
-        """Give each item's share [n_items] of all counts; zeros before the first event.
-
-        All counts fade alike, so shares are the same at every instant until the next event.
-        """
-        shares = np.zeros(n_items)
-        size = min(n_items, len(self._counts))
-        total = float(self._counts.sum())
-        if total > 0:
-            shares[:size] = self._counts[:size] / total
-        return shares
-
     def log_counts(self, at: int, n_items: int) -> npt.NDArray[np.float32]:
         """Give log2 of the decayed counts [n_items] as of an instant; -inf where nothing counted.
 

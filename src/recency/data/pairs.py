@@ -18,6 +18,7 @@ from recency.data.histories import Ints
 
 WINDOW = 10  # events before an event that it is paired with
 Weights = npt.NDArray[np.float64]
+Part = tuple[Ints, Weights]  # item rows, each once, and their weights
 
 _COLUMN_BITS = 32
 _LARGEST_EXPONENT = 512.0  # half-lives after which the reference moves; float64 holds 1,023
@@ -101,23 +102,30 @@ class PairCounts:
         if self._n_fresh > max(_FEWEST_MERGED, len(self._keys)):
             self._merge_fresh()
 
-    def row(self, item: int) -> tuple[list[tuple[Ints, Weights]], float]:
-        """Give the counts of the items that go with one item.
+    def rows(self, items: Sequence[int]) -> list[tuple[list[Part], float]]:
+        """Give, for each of some items, the counts of the items that go with it.
 
         Returns:
-            Parts, each of different items and their weights, and the sum of all weights; the sum
-            alone has no meaning, as it is counted to no stated instant. 0 where nothing is known.
+            For each, parts of different items and their weights, and the sum of all weights; the
+            sum alone has no meaning, as it is counted to no stated instant. 0 where nothing is
+            known.
         """
-        low = np.int64(item) << _COLUMN_BITS
-        start, stop = np.searchsorted(self._keys, (low, low + (1 << _COLUMN_BITS)))
-        parts = []
-        if stop > start:
-            parts.append((self._keys[start:stop] - low, self._weights[start:stop]))
-        fresh = self._fresh.get(item)
-        if fresh:
-            columns = np.fromiter(fresh, np.int64, len(fresh))
-            parts.append((columns, np.fromiter(fresh.values(), np.float64, len(fresh))))
-        return parts, float(sum(weights.sum() for _, weights in parts))
+        lows = np.array(items, np.int64) << _COLUMN_BITS
+        starts = np.searchsorted(self._keys, lows).tolist()
+        stops = np.searchsorted(self._keys, lows + (1 << _COLUMN_BITS)).tolist()
+        found = []
+        for item, low, start, stop in zip(items, lows, starts, stops, strict=True):
+            parts, total = [], 0.0
+            if stop > start:
+                weights = self._weights[start:stop]
+                parts.append((self._keys[start:stop] - low, weights))
+                total += float(weights.sum())
+            if fresh := self._fresh.get(item):
+                columns = np.fromiter(fresh, np.int64, len(fresh))
+                parts.append((columns, np.fromiter(fresh.values(), np.float64, len(fresh))))
+                total += sum(fresh.values())
+            found.append((parts, total))
+        return found
 
     def _count(self, one: int, other: int, weight: float) -> None:
         row = self._fresh.setdefault(one, {})

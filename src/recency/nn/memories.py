@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from recency.data.histories import PADDING, Histories, Ints, ragged_positions
-from recency.data.pairs import WINDOW, PairCounts, pairs_of
+from recency.data.pairs import WINDOW, PairCounts, Part, pairs_of
 from recency.nn.experts import OWN_WINDOW, Context, ExpertConfig, Experts
 from recency.nn.item_clock import ItemClock
 
@@ -133,7 +133,7 @@ class Memories:
             1e-6, so that sums taken in another order still rank the same.
         """
         n_items, gates = len(encoder), voices.gates[row]
-        parts: list[tuple[float, list[tuple[Ints, npt.NDArray[np.float64]]]]] = []
+        parts: list[tuple[int, list[Part]]] = []
         kept = gates.copy()
         at = int(self.config.encoder)
         if voices.own is not None:
@@ -153,7 +153,7 @@ class Memories:
             mixed += loud[at:] @ crowd
         for place, found in parts:
             for columns, shares in found:
-                np.add.at(mixed, columns, loud[place] * shares)
+                mixed[columns] += loud[place] * shares
         with np.errstate(divide="ignore"):
             return np.round(np.log(np.maximum(mixed, 0)), 6).astype(np.float32)
 
@@ -192,7 +192,7 @@ def context_of(histories: Histories, starts: Ints, stops: Ints, at: Ints | None)
     return Context(torch.from_numpy(items), torch.from_numpy(ages))
 
 
-def _own(voices: Voices, row: int) -> list[tuple[Ints, npt.NDArray[np.float64]]]:
+def _own(voices: Voices, row: int) -> list[Part]:
     """Give the user's own items and their shares."""
     assert voices.own is not None
     items, logs = voices.items[row], voices.own[row]
@@ -201,26 +201,24 @@ def _own(voices: Voices, row: int) -> list[tuple[Ints, npt.NDArray[np.float64]]]
         return []
     # An event on an item without a row keeps its share: to it, nobody can return.
     weights = np.exp(logs - logs.max())
-    return [(items[there], weights[there] / weights.sum())]
+    columns, place = np.unique(items[there], return_inverse=True)
+    return [(columns, np.bincount(place, weights[there]) / weights.sum())]
 
 
-def _beside(
-    voices: Voices, row: int, pairs: PairCounts
-) -> list[tuple[Ints, npt.NDArray[np.float64]]]:
+def _beside(voices: Voices, row: int, pairs: PairCounts) -> list[Part]:
     """Give the items beside the user's newest ones and their shares."""
     assert voices.pair is not None
-    found, loud = [], []
-    for item, log in zip(voices.items[row, :WINDOW].tolist(), voices.pair[row], strict=True):
-        if item < 0:
-            continue
-        parts, total = pairs.row(item)
-        if total > 0:
-            found.append((parts, total))
-            loud.append(log)
-    weights = np.exp(np.array(loud) - max(loud, default=0.0))
-    weights /= weights.sum() if len(weights) else 1.0
+    items = voices.items[row, :WINDOW].tolist()
+    there = [place for place, item in enumerate(items) if item >= 0]
+    rows = pairs.rows([items[place] for place in there])
+    known = [place for place, (_, total) in enumerate(rows) if total > 0]
+    if not known:
+        return []
+    logs = voices.pair[row, [there[place] for place in known]]
+    weights = np.exp(logs - logs.max())
+    weights /= weights.sum()
     return [
-        (columns, counts * (weight / total))
-        for (parts, total), weight in zip(found, weights, strict=True)
-        for columns, counts in parts
+        (columns, counts * (weight / rows[place][1]))
+        for place, weight in zip(known, weights.tolist(), strict=True)
+        for columns, counts in rows[place][0]
     ]
