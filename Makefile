@@ -51,10 +51,11 @@ results: $(VENV)/.dev-ready
 
 bench: $(VENV)/.dev-ready peers
 	$(BIN)/python -m benchmarks.reading.run $(DATA)/globo-news
-	$(BIN)/python -m benchmarks.quality.run $(DATA)/ml-100k $(DATA)/deskdrop
-	$(BIN)/python -m benchmarks.quality.run $(DATA)/globo-news --no-peer --newest 1000000 --epochs 2 --all-epochs \
-	    --max-targets 10000 --save runs/globo
-	$(BIN)/python -m benchmarks.quality.evaluation_speed runs/globo/gru $(DATA)/globo-news
+	$(BIN)/python -m benchmarks.accuracy.run time $(foreach log,ml-100k ml-latest-2k deskdrop online-retail globo-news,$(DATA)/$(log))
+	$(BIN)/python -m benchmarks.accuracy.run last $(DATA)/ml-1m-order $(DATA)/amazon-beauty
+	$(BIN)/python -m benchmarks.accuracy.cost $(DATA)/ml-1m-order
+	$(BIN)/recency fit $(DATA)/globo-news/events.parquet --until 0.9 --encoder gru --epochs 2 --out runs/globo
+	$(BIN)/python -m benchmarks.evaluation.run runs/globo $(DATA)/globo-news
 	$(BIN)/python -m benchmarks.service.load
 	$(BIN)/python -m benchmarks.service.kill
 	$(BIN)/python -m benchmarks.render

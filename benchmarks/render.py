@@ -6,8 +6,10 @@ No figure is typed by hand: a test holds both files to what this module renders.
 """
 
 from collections.abc import Iterable
+from statistics import fmean
 from typing import Any
 
+from benchmarks.accuracy.ours import BASELINES
 from benchmarks.record import RESULTS, ROOT, Row, load
 
 PAGE = ROOT / "docs" / "results.md"
@@ -16,8 +18,9 @@ BEGIN, END = "<!-- results: rendered by `make results` -->\n", "<!-- end of resu
 
 # What stands above each table, in this order; a table that is missing here comes last.
 TITLES = {
-    "quality": "Quality",
-    "paired": "Paired differences",
+    "accuracy": "Accuracy, beside the peers",
+    "accuracy_paired": "Accuracy: paired differences",
+    "encoders": "What encoders cost",
     "evaluation": "Full evaluation: time and memory",
     "reading": "Reading and preparing a log",
     "service": "The service",
@@ -31,9 +34,13 @@ IN_SHORT = {
     "service_kill": ("kills", "acknowledged", "lost", "doubled", "answers_changed"),
 }
 # The columns shown where a table holds more than a page can; the file has them all.
+_DIFFERENCES = ("ndcg@10", "ndcg@10 share", "ndcg@10 p", "ndcg@10 gap>1h", "ndcg@10 gap>7d")
 SHOWN = {
-    "quality": ("recall@10", "ndcg@10", "mrr@10", "coverage@10", "novelty@10", "popularity@10"),
+    "accuracy": ("ndcg@10", "recall@10", "ndcg@10 gap>1h", "ndcg@10 gap>7d", "coverage@10"),
+    "accuracy_paired": _DIFFERENCES,
 }
+# The columns of the README's table of accuracy: a row of ours, or the best of a kind.
+OURS = {"Tide": ("tide", "unknown"), "Tide, knowing when it is asked": ("tide", "known")}
 HEAD = """# Measured results
 
 <!-- This page is rendered by `make results` from benchmarks/results/*.json. Do not edit it. -->
@@ -55,7 +62,7 @@ def page() -> str:
 
 def readme_table() -> str:
     """Render the README's part: NDCG@10 by data and model, then the other measurements in short."""
-    return "\n".join([*_quality_in_short(), *_measures_in_short()])
+    return "\n".join([*_accuracy_in_short(), *_measures_in_short()])
 
 
 def update_readme(text: str) -> str:
@@ -86,7 +93,7 @@ def _table_of(name: str) -> str:
         parts.append(prose.read_text(encoding="utf-8"))
     for (data, protocol), group in _groups(rows, "data", "protocol").items():
         parts.append(f"### {data}\n\n{protocol}\n" if protocol else f"### {data}\n")
-        parts.append(_markdown(group))
+        parts.append(_markdown(_ranked(group) if name == "accuracy" else group))
         parts.append(_origin(group))
     return "\n".join(parts)
 
@@ -155,19 +162,44 @@ def _groups(rows: Iterable[Row], *keys: str) -> dict[tuple[Any, ...], list[Row]]
     return groups
 
 
-def _quality_in_short() -> list[str]:
-    rows = [row for row in load("quality") if "reading warm" in row["protocol"]]
-    models = list(dict.fromkeys(row["model"] for row in rows))
-    lines = [["NDCG@10", *models]]
+def _ranked(rows: list[Row]) -> list[Row]:
+    """Average each model over its seeds, and put the best first."""
+    found = []
+    for group in _groups(rows, "model", "request_time").values():
+        names = list(dict.fromkeys(name for row in group for name in row["metrics"]))
+        every = {name: [r["metrics"].get(name) for r in group] for name in names}
+        metrics = {name: fmean(v) for name, v in every.items() if None not in v}
+        seconds = [row["train_seconds"] for row in group]
+        seeds = ", ".join(str(row["seed"]) for row in group)
+        merged = {"metrics": metrics, "seed": seeds, "train_seconds": fmean(seconds)}
+        found.append(group[0] | merged)
+    return sorted(found, key=lambda row: -row["metrics"]["ndcg@10"])
+
+
+def _accuracy_in_short() -> list[str]:
+    """Tell ours beside the best simple baseline and the best peer of each log and question."""
+    rows = [row for row in load("accuracy") if "reading growing" not in row["protocol"]]
+    lines = [["NDCG@10", *OURS, "best baseline", "best peer"]]
     for (data, protocol), group in _groups(rows, "data", "protocol").items():
-        found = {row["model"]: row["metrics"]["ndcg@10"] for row in group}
-        best = max(found.values())
-        cells = [
-            f"**{found[m]:.4f}**" if found.get(m) == best else _plain(found.get(m)) for m in models
-        ]
+        ranked = _ranked(group)
+        ours = [_value(ranked, *one) for one in OURS.values()]
+        simple = [row for row in ranked if row["model"] in BASELINES]
+        peers = [row for row in ranked if "/" in row["model"]]
         kind = "any item" if "repeats yes" in protocol else "items new to the user"
-        lines.append([f"{data}, {kind}", *cells])
-    return [_pipes(lines), _commands(rows) + "\n"] if rows else []
+        kind = f"last event, {kind}" if protocol.startswith("last") else kind
+        lines.append([f"{data}, {kind}", *ours, _best(simple), _best(peers)])
+    origin = "`python -m benchmarks.accuracy.run`; see [all results](docs/results.md)\n"
+    return [_pipes(lines), origin] if rows else []
+
+
+def _value(rows: list[Row], model: str, request_time: str) -> str:
+    found = [r for r in rows if (r["model"], r["request_time"]) == (model, request_time)]
+    return _plain(found[0]["metrics"]["ndcg@10"]) if found else "–"
+
+
+def _best(rows: list[Row]) -> str:
+    """Name the first of ranked rows."""
+    return f"{rows[0]['model']} {_plain(rows[0]['metrics']['ndcg@10'])}" if rows else "–"
 
 
 def _measures_in_short() -> list[str]:

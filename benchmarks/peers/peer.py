@@ -27,8 +27,6 @@ ROOT = Path(__file__).parent.parent.parent
 ENVIRONMENTS = ROOT / ".venvs"
 
 SASREC = {"n_blocks": 2, "n_heads": 2, "n_factors": 64, "batch_size": 32, "loss": "softmax"}
-# Chosen for each log on the last tenth of its training time; other logs get those of ml-100k.
-SASREC_OF = {"ml-100k": {"lr": 0.003, "epochs": 10}, "deskdrop": {"lr": 0.002, "epochs": 12}}
 
 
 @dataclass(frozen=True)
@@ -224,10 +222,3 @@ def _without_empty(asked: Asked) -> Asked:
     lengths: Ints = np.diff(asked.offsets)
     offsets = np.concatenate([[0], np.cumsum(lengths[lengths > 0])])
     return Asked(offsets, asked.items, asked.times, asked.at[lengths > 0])
-
-
-def sasrec(data: str, seed: int = 0, threads: int = 1) -> Peer:
-    """Give RecTools' SASRec with the settings that were chosen for a log."""
-    settings = {"max_len": 100, "dropout_rate": 0.2} | SASREC_OF.get(data, SASREC_OF["ml-100k"])
-    script = PEERS["rectools/sasrec"]
-    return Peer("sasrec (RecTools 0.19)", script, settings, seed=seed, threads=threads)

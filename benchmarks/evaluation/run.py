@@ -1,8 +1,9 @@
 """How long does a full evaluation take, and how much memory?
 
-    python -m benchmarks.quality.evaluation_speed runs/globo/gru DATA/globo-news [--dirty]
+    recency fit DATA/globo-news/events.parquet --until 0.9 --encoder gru --epochs 2 --out runs/globo
+    python -m benchmarks.evaluation.run runs/globo DATA/globo-news [--dirty]
 
-The model is one that `benchmarks.quality.run --save` kept; the process does nothing else, so its
+The model was saved by another process; this one does nothing but judge it, so its
 peak of memory is that of reading, loading and evaluating.
 """
 
