@@ -22,6 +22,7 @@ from recency.nn.encoder import Encoder
 from recency.nn.inputs import InputConfig
 from recency.nn.model import RequestTime
 from recency.nn.recurrent import GRU, LSTM
+from recency.nn.tide import Tide
 from recency.recommender import SequenceRecommender
 from recency.training.config import TrainConfig
 
@@ -322,3 +323,48 @@ def test_impossible_settings() -> None:
         SequenceRecommender(fallback_half_life=0)
     with pytest.raises(DataError, match="expected a duration such as"):
         SequenceRecommender(fallback_half_life="soon")
+
+
+# --- what a model tells of itself ----------------------------------------------------------------
+
+
+def test_voices_are_shares_of_every_expert_and_null_before_the_first_event() -> None:
+    log = cycle_log(4)
+    model = SequenceRecommender(GRU(8), training=TrainConfig(epochs=1)).fit(log)
+    users = log.events["user_id"].unique(maintain_order=True)[:2].to_list()
+    found = model.voices(users)
+    names = ["encoder", "own", "pair 30 d"]
+    assert found.columns[:4] == ["user_id", *names] and "crowd 1 h" in found.columns
+    assert found.drop("user_id").sum_horizontal().to_numpy() == pytest.approx([1.0, 1.0], abs=1e-5)
+    before = model.voices(users, at=log.start)
+    assert before.drop("user_id").null_count().sum_horizontal()[0] == 2 * (len(found.columns) - 1)
+    alone = SequenceRecommender(GRU(8), training=TrainConfig(epochs=1), experts=None).fit(log)
+    with pytest.raises(ConfigError, match="has no experts"):
+        alone.voices(users)
+    with pytest.raises(ConfigError, match="expected a Tide.*found 'gru'"):
+        alone.half_lives()
+
+
+def test_half_lives_are_read_from_a_fitted_tide_and_survive_a_save(tmp_path: Path) -> None:
+    model = SequenceRecommender(Tide(8, blocks=1), training=TrainConfig(epochs=1)).fit(cycle_log(4))
+    banks = {one.bank: one for one in model.half_lives()}
+    assert set(banks) == {"short", "long", "periodic"}
+    assert banks["short"].events.max() < banks["long"].events.max()
+    model.save(tmp_path)
+    again = SequenceRecommender.load(tmp_path).half_lives()
+    assert [one.events.tolist() for one in again] == [
+        one.events.tolist() for one in model.half_lives()
+    ]
+
+
+def test_an_item_is_recommendable_from_its_first_event() -> None:
+    model = SequenceRecommender(GRU(8), training=TrainConfig(epochs=2)).fit(cycle_log(4))
+    user = model.users.id_of(0)
+    model.observe([{"user_id": "new", "item_id": "brand new", "timestamp": model.live.now}])
+    found = model.recommend([user], k=len(model.items))
+    assert "brand new" in found.items[0]
+    alone = SequenceRecommender(GRU(8), training=TrainConfig(epochs=2), experts=None)
+    alone.fit(cycle_log(4)).observe(
+        [{"user_id": "new", "item_id": "brand new", "timestamp": model.live.now}]
+    )
+    assert "brand new" not in alone.recommend([user], k=len(alone.items)).items[0]
