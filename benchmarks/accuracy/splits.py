@@ -34,7 +34,7 @@ Kind = Literal["time", "last"]
 
 CUT = 0.9
 HERE = Path(__file__).parent
-_CENTURY = 946_684_800_000_000  # 2000-01-01, where made-up instants begin
+_CENTURY = 946_684_800_000_000  # 2000-01-01, where made-up instants end
 
 
 @dataclass(frozen=True)
@@ -228,9 +228,13 @@ def _by_position(folder: Path) -> rc.Log:
 
 
 def _order_only(folder: Path) -> rc.Log:
-    """Make instants up: the place in the history in seconds."""
+    """Make instants up: places in seconds, counted so that all histories end at one instant.
+
+    The newest slice, on which epochs are judged, then holds the last events of every user.
+    """
     events = pl.read_parquet(folder / "events.parquet")
-    times = pl.col("position").cast(pl.Int64) * 1_000_000 + _CENTURY
+    left = pl.col("position").max().over("user_id") - pl.col("position")
+    times = _CENTURY - left.cast(pl.Int64) * 1_000_000
     return rc.Log.from_frame(
         events.select(
             pl.col("user_id", "item_id").cast(pl.Int64), times.cast(TIME).alias("timestamp")
@@ -241,7 +245,7 @@ def _order_only(folder: Path) -> rc.Log:
 SOURCES = {
     "ml-1m-order": Source(
         _order_only,
-        "instants made up, one second a place: only order is known",
+        "instants made up, one second a place, all histories ending together: only order is known",
         kinds=("last",),
         order_only=True,
         max_len=200,

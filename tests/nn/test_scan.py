@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from recency.nn.scan import adjoint, causal_conv, doubling, loop, scan
+from recency.nn.scan import adjoint, doubling, loop, scan
 
 
 def steps(length: int, dtype: torch.dtype = torch.float64, seed: int = 0) -> list[Tensor]:
@@ -95,20 +95,3 @@ def test_a_thousand_steps_stay_finite():
     found = scan(decays.abs(), inputs, start)
     found.square().sum().backward()
     assert found.isfinite().all() and inputs.grad is not None and inputs.grad.isfinite().all()
-
-
-# --- convolution ---------------------------------------------------------------------------------
-
-
-def test_a_convolution_by_hand():
-    # taps (oldest first) 100, 10, 1 over 7, 8 | 1, 2, 3: the steps before the first are 7 and 8.
-    padded = torch.tensor([7.0, 8.0, 1.0, 2.0, 3.0]).view(5, 1, 1)
-    taps = torch.tensor([100.0, 10.0, 1.0]).view(3, 1)
-    assert causal_conv(padded, taps).flatten().tolist() == [781.0, 812.0, 123.0]
-
-
-def test_gradients_of_the_convolution_are_exact():
-    generator = torch.Generator().manual_seed(0)
-    padded = torch.randn(8, 2, 3, generator=generator, dtype=torch.float64, requires_grad=True)
-    taps = torch.randn(4, 3, generator=generator, dtype=torch.float64, requires_grad=True)
-    assert torch.autograd.gradcheck(causal_conv, (padded, taps))

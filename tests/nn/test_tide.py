@@ -15,7 +15,7 @@ from recency.errors import ConfigError
 from recency.nn.banks import BANKS, DAY, YEAR, bank_sizes, kept, ladder, mixed
 from recency.nn.encoder import Clock
 from recency.nn.recent import FADE, Recent, look_back
-from recency.nn.tide import TAPS, Tide
+from recency.nn.tide import Tide
 
 
 def clock(gaps: Tensor) -> Clock:
@@ -47,14 +47,14 @@ def gradients(tide: Tide) -> list[Tensor]:
 
 def memory(tide: Tide, state: Tensor) -> list[float]:
     """Give h [16] of the only block."""
-    found: list[float] = state.view(TAPS, 16)[0].tolist()
+    found: list[float] = state[0].tolist()
     return found
 
 
 @torch.no_grad()
 def moved(tide: Tide, h: list[float], *gaps: float) -> list[float]:
     state = torch.zeros(1, tide.state_size)
-    state.view(TAPS, 16)[0] = torch.tensor(h)
+    state[0] = torch.tensor(h)
     for gap in gaps:
         _, state = tide.step(torch.zeros(1, 8), one_gap(gap), state)
     return memory(tide, state)
@@ -109,20 +109,18 @@ def test_a_first_event_decays_and_turns_nothing():
 
 
 def test_what_is_written_is_scaled_by_the_decay_of_events_alone():
-    """u = 1, tap of the event itself 1, others 0: v = SiLU(1) = 0.731059; write gate 1/2.
+    """The value is tanh(1) = 0.761594, the write gate 1/2.
 
     First short channel, forget gate 1/8 open: e = 2^(-1/2), sqrt(1 - e^2) = sqrt(1/2), so that
-    h = 0.707107 * 0.5 * 0.731059 = 0.258468, whatever the gap.
+    h = 0.707107 * 0.5 * 0.761594 = 0.269264, whatever the gap.
     """
     tide = only_forgetting(forget=math.log(1 / 7))
-    bias, taps = (tide.get_parameter(f"blocks.0.{name}") for name in ("enter.bias", "taps"))
+    bias = tide.get_parameter("blocks.0.enter.bias")
     with torch.no_grad():
         bias[:16] = 1.0
-        bias[32:48] = 0.0
-        taps.zero_()
-        taps[-1] = 1.0
+        bias[16:32] = 0.0
     for gap in (NO_GAP, 0.0, 100 * DAY):
-        assert moved(tide, [0.0] * 16, gap)[0] == pytest.approx(0.258468, abs=1e-5)
+        assert moved(tide, [0.0] * 16, gap)[0] == pytest.approx(0.269264, abs=1e-5)
 
 
 def test_nothing_is_left_after_ages_yet_no_number_is_too_small_for_speed():
@@ -266,8 +264,8 @@ def test_outputs_are_what_blocks_add_and_not_the_inputs_themselves():
 
 
 def test_the_state_is_as_wide_as_said():
-    assert Tide(64).state_size == 2 * 4 * 128  # 4 KB in float32
-    assert Tide(64, blocks=1, window=10).state_size == 4 * 128 + 10 + 10 * 64
+    assert Tide(64).state_size == 2 * 128  # 1 KB in float32
+    assert Tide(64, blocks=1, window=10).state_size == 128 + 10 + 10 * 64
 
 
 def test_impossible_arguments_are_refused_together():

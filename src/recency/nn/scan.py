@@ -37,20 +37,6 @@ def scan(decays: Tensor, inputs: Tensor, start: Tensor | None = None) -> Tensor:
     return found
 
 
-def causal_conv(padded: Tensor, taps: Tensor) -> Tensor:
-    """Sum each number over the newest steps: v_t = taps_0 u_(t-size+1) + … + taps_(size-1) u_t.
-
-    Args:
-        padded: [size - 1 + length, batch, width] u, with the steps before the first in front.
-        taps: [size, width], oldest first: the last is for the step itself.
-
-    Returns:
-        [length, batch, width].
-    """
-    found: Tensor = _CausalConv.apply(padded, taps)  # type: ignore[no-untyped-call] # torch's
-    return found
-
-
 def loop(decays: Tensor, inputs: Tensor, start: Tensor) -> Tensor:
     """Run the recurrence step by step: the least work, best on a CPU."""
     states = inputs.clone(memory_format=torch.contiguous_format)
@@ -109,31 +95,3 @@ class _Scan(torch.autograd.Function):
         torch.mul(to_inputs[1:], states[:-1].conj(), out=to_decays[1:])
         torch.mul(to_inputs[0], start.conj(), out=to_decays[0])
         return to_decays, to_inputs, decays[0].conj() * to_inputs[0]
-
-
-class _CausalConv(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, padded: Tensor, taps: Tensor) -> Tensor:
-        ctx.save_for_backward(padded, taps)
-        stretches = _stretches(padded, len(taps))
-        found = stretches[0] * taps[0]
-        for stretch, tap in zip(stretches[1:], taps[1:], strict=True):
-            found.addcmul_(stretch, tap)
-        return found
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor]:
-        padded, taps = ctx.saved_tensors
-        grad = grads[0]
-        to_padded, to_taps = torch.zeros_like(padded), torch.empty_like(taps)
-        pairs = zip(_stretches(padded, len(taps)), _stretches(to_padded, len(taps)), strict=True)
-        for at, (stretch, to_stretch) in enumerate(pairs):
-            to_stretch.addcmul_(grad, taps[at])
-            torch.sum((grad * stretch).flatten(0, 1), dim=0, out=to_taps[at])
-        return to_padded, to_taps
-
-
-def _stretches(padded: Tensor, size: int) -> list[Tensor]:
-    """Cut [size - 1 + length, ...] into what each tap reads, as views [length, ...]."""
-    length = len(padded) - size + 1
-    return [padded[at : at + length] for at in range(size)]
