@@ -18,9 +18,9 @@ def test_the_sum_before_an_instant_is_that_of_a_replay(events, half_life):
     times = np.array([time * SECOND for _, time, _ in events], np.int64)
     weights = np.array([weight for _, _, weight in events])
     newest = int(times.max(initial=0))
-    found = DecayedSums(groups, times, half_life, weights)
+    found = DecayedSums(groups, times, weights)
     asked_groups, asked_times = np.meshgrid(np.arange(-1, 5), np.arange(14) * SECOND)
-    logs = found.before(asked_groups.ravel(), asked_times.ravel())
+    logs = found.logs(half_life)[found.places(asked_groups.ravel(), asked_times.ravel())]
     for group, at, log in zip(asked_groups.ravel(), asked_times.ravel(), logs, strict=True):
         before = (groups == group) & (times < at)
         ages = (newest - times[before]) / SECOND
@@ -32,6 +32,7 @@ def test_the_sum_before_an_instant_is_that_of_a_replay(events, half_life):
 def test_decades_of_seconds_do_not_wash_away_the_newest_events():
     years = np.array([0, 30, 30], np.int64) * 365 * 86_400 * SECOND
     times = years + np.array([0, 0, 1], np.int64) * SECOND
-    found = DecayedSums(np.zeros(3, np.int64), times, half_life=1.0)
+    found = DecayedSums(np.zeros(3, np.int64), times)
     end = np.array([times[-1] + 1])
-    assert math.isclose(2.0 ** found.before(np.zeros(1, np.int64), end)[0], 1.5)
+    place = found.places(np.zeros(1, np.int64), end)
+    assert math.isclose(2.0 ** found.logs(1.0)[place][0], 1.5)

@@ -19,52 +19,52 @@ _APART = 128.0  # binary orders between neighbouring groups: what came before ad
 class DecayedSums:
     """Sum weights by group, old ones less, and tell each sum as of any instant.
 
+    The sort is done once, for sums of any half-life.
+
     Args:
         groups: [n] what is summed together, any integers.
         times: [n] microseconds.
-        half_life: Seconds in which a weight halves; infinite for plain sums.
         weights: [n] above 0; None is 1 each.
     """
 
     def __init__(
-        self,
-        groups: Ints,
-        times: Ints,
-        half_life: float,
-        weights: npt.NDArray[np.floating] | None = None,
+        self, groups: Ints, times: Ints, weights: npt.NDArray[np.floating] | None = None
     ) -> None:
-        self._half_life = half_life
-        self._reference = int(times.max(initial=0))
         order = np.lexsort((times, groups))
-        sorted_groups = groups[order]
-        self._groups, starts = np.unique(sorted_groups, return_index=True)
-        self._times = np.unique(times)
-        place = np.cumsum(np.diff(sorted_groups, prepend=sorted_groups[:1]) != 0)
-        self._places = place * (len(self._times) + 1) + np.searchsorted(self._times, times[order])
-        logs = self._ages(times[order])
-        if weights is not None:
-            logs += np.log2(weights[order])
+        groups, times = groups[order], times[order]
+        self._log_weights = 0.0 if weights is None else np.log2(weights[order])
+        self._groups = groups[np.flatnonzero(np.diff(groups, prepend=groups[:1] - 1))]
+        self._group = np.cumsum(np.diff(groups, prepend=groups[:1]) != 0)
+        self._instants = np.unique(times)
+        self._ages = times - (times.max() if len(times) else 0)
+        self._keys = self._key(self._group, times)
+
+    def places(self, groups: Ints, times: Ints) -> Ints:
+        """Find where `logs` has groups [...] strictly before instants [...]; -1 for nowhere."""
+        if not len(self._groups):
+            return np.full(np.shape(groups), -1)
+        found = np.minimum(np.searchsorted(self._groups, groups), len(self._groups) - 1)
+        last = np.searchsorted(self._keys, self._key(found, times)) - 1
+        known = (last >= 0) & (self._groups[found] == groups)
+        known &= self._group[np.maximum(last, 0)] == found
+        return np.where(known, last, -1)
+
+    def logs(self, half_life: float) -> Logs:
+        """Give log2 of all sums on the way, to be read at `places`: -1 reads the last, -inf.
+
+        Decay is counted up to one common instant, not to each question's: sums of one instant and
+        half-life can be compared and divided.
+
+        Args:
+            half_life: Seconds in which a weight halves; infinite for plain sums.
+        """
+        logs = self._ages / 1e6 / half_life + self._log_weights
         # Each group is lifted so far above the one before that it starts afresh.
         lift = _APART + (float(np.ptp(logs)) if len(logs) else 0.0)
-        self._logs = np.logaddexp2.accumulate(logs + place * lift) - place * lift
+        sums = np.logaddexp2.accumulate(logs + self._group * lift) - self._group * lift
+        return np.append(sums, -math.inf)
 
-    def before(self, groups: Ints, times: Ints) -> Logs:
-        """Give log2 of the sums of groups [...] from strictly before instants [...].
-
-        Decay is counted up to one common instant, not to each ``times``: sums of one instant and
-        half-life can be compared and divided. -inf where nothing was summed.
-        """
-        if not len(self._groups):
-            return np.full(np.shape(groups), -math.inf)
-        found = np.searchsorted(self._groups, groups)
-        known = found < len(self._groups)
-        known &= self._groups[np.minimum(found, len(self._groups) - 1)] == groups
-        first = found * (len(self._times) + 1)
-        stop = np.searchsorted(self._places, first + np.searchsorted(self._times, times))
-        some = known & (stop > 0)
-        some &= self._places[np.maximum(stop, 1) - 1] >= first
-        return np.where(some, self._logs[np.maximum(stop, 1) - 1], -math.inf)
-
-    def _ages(self, times: Ints) -> Logs:
-        ages: Logs = (times - self._reference) / 1e6 / self._half_life
-        return ages
+    def _key(self, group: Ints, times: Ints) -> Ints:
+        """Number pairs of group and instant in the order of the sort."""
+        keys: Ints = group * (len(self._instants) + 1) + np.searchsorted(self._instants, times)
+        return keys

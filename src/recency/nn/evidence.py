@@ -60,11 +60,12 @@ def _crowd(histories: Histories, half_lives: list[float]) -> Shares:
     items, times = histories.items.astype(np.int64), histories.times
     everything = np.zeros(len(items), np.int64)
     shares = np.full((len(items), len(half_lives)), math.nan, np.float32)
+    own, every = (DecayedSums(by[known], times[known]) for by in (items, everything))
+    own_places, every_places = own.places(items, times), every.places(everything, times)
     for column, half_life in enumerate(half_lives):
-        own = DecayedSums(items[known], times[known], half_life).before(items, times)
-        total = DecayedSums(everything[known], times[known], half_life).before(everything, times)
+        total = every.logs(half_life)[every_places]
         some = np.isfinite(total)
-        shares[some, column] = np.exp2(own[some] - total[some])
+        shares[some, column] = np.exp2(own.logs(half_life)[own_places[some]] - total[some])
     return shares
 
 
@@ -84,18 +85,20 @@ def _pair(histories: Histories, half_lives: list[float]) -> Shares:
     for turn in range(n_turns):
         mine = slice(None) if n_turns == 1 else ones % n_turns == turn
         one, key = ones[mine], ones[mine] * n_rows + others[mine]
-        when, weight = instants[mine], weights[mine]
-        for column, half_life in enumerate(half_lives):
-            rows = DecayedSums(one, when, half_life, weight)
-            cells = DecayedSums(key, when, half_life, weight)
-            for place in range(WINDOW):
-                source = histories.group_start - 1 - place
-                asked = np.flatnonzero((source >= starts) & (items >= 0))
-                beside = items[source[asked]]
-                here = (beside >= 0) & (beside % n_turns == turn)
-                asked, beside = asked[here], beside[here]
-                total = rows.before(beside, times[asked])
-                own = cells.before(beside * n_rows + items[asked], times[asked])
+        rows = DecayedSums(one, instants[mine], weights[mine])
+        cells = DecayedSums(key, instants[mine], weights[mine])
+        logs = [(rows.logs(half_life), cells.logs(half_life)) for half_life in half_lives]
+        for place in range(WINDOW):
+            source = histories.group_start - 1 - place
+            asked = np.flatnonzero((source >= starts) & (items >= 0))
+            beside = items[source[asked]]
+            here = (beside >= 0) & (beside % n_turns == turn)
+            asked, beside = asked[here], beside[here]
+            in_rows = rows.places(beside, times[asked])
+            in_cells = cells.places(beside * n_rows + items[asked], times[asked])
+            for column, (of_rows, of_cells) in enumerate(logs):
+                total = of_rows[in_rows]
                 known = np.isfinite(total)
-                shares[asked[known], place, column] = np.exp2(own[known] - total[known])
+                own = of_cells[in_cells[known]]
+                shares[asked[known], place, column] = np.exp2(own - total[known])
     return shares
