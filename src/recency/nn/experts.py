@@ -12,6 +12,9 @@ each expert, an item without weights is recommendable from its first event, and 
 say what a log lives on. The encoder also keeps a loss of its own, so that it learns as much as it
 would alone (mixed into its loss only, what the experts can explain would never reach it).
 
+A second gate says how likely the next item is one of the user's own past ones, and the mixture is
+scaled to it: films are rated once, articles are come back to.
+
 Attention over one's own past events by learned curves of age is the pointer of Vinyals, Fortunato
 and Jaitly, Pointer Networks, NeurIPS 2015, without content; mixing a copying with a generating
 distribution is that of See, Liu and Manning, Get To The Point, ACL 2017, equation 9.
@@ -47,8 +50,8 @@ class ExpertConfig:
 
     encoder: bool = True
     own: bool = True
-    pair: tuple[str | float, ...] = ("30d",)
-    crowd: tuple[str | float, ...] = ("1h", "6h", "1d", "7d", "60d")
+    pair: tuple[str | float, ...] = ("30d", "3650d")
+    crowd: tuple[str | float, ...] = ("1h", "6h", "1d", "7d", "60d", "730d")
 
     def __post_init__(self) -> None:
         """Refuse impossible settings, all together; lists, as JSON has them, become tuples."""
@@ -146,8 +149,10 @@ class Experts(nn.Module):
         self.config = config
         self.names = config.names
         self.gate = nn.Linear(dim, len(self.names))
-        nn.init.zeros_(self.gate.weight)
-        nn.init.zeros_(self.gate.bias)
+        self.again = nn.Linear(dim, 1)
+        for gate in (self.gate, self.again):
+            nn.init.zeros_(gate.weight)
+            nn.init.zeros_(gate.bias)
         self.own = Fading() if config.own else None
         self.pair = Fading() if config.pair else None
         # Learned on the newest slice alone: how far each expert is to be trusted in the future.
@@ -158,6 +163,12 @@ class Experts(nn.Module):
         """Give the gate's logits [n, experts] for queries [n, dim]."""
         logits: Tensor = self.gate(queries) + self.trust
         return logits
+
+    def repeat_nats(self, queries: Tensor, targets: Tensor, given: Evidence) -> Tensor:
+        """Measure how well is told whether targets [n] are own past items: mean nats, a scalar."""
+        again = (given.context.items == targets[:, None]).any(1)
+        logits = self.again(queries)[:, 0].float()
+        return nn.functional.binary_cross_entropy_with_logits(logits, again.float())
 
     def parts(self, queries: Tensor, encoder: Tensor, targets: Tensor, given: Evidence) -> Tensor:
         """Give each expert's log-probability of the targets, [n, experts].

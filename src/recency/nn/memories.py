@@ -31,12 +31,14 @@ class Voices:
         gates: [n, experts].
         own: [n, `OWN_WINDOW`] weights of the own events; None without this expert.
         pair: [n, `WINDOW`] weights of the newest own items; None without this expert.
+        again: [n] probability that the next item is one of the own events' items.
         items: [n, `OWN_WINDOW`] the own events' items, newest first, `PADDING` where none.
     """
 
     gates: npt.NDArray[np.float64]
     own: npt.NDArray[np.float64] | None
     pair: npt.NDArray[np.float64] | None
+    again: npt.NDArray[np.float64]
     items: Ints
 
 
@@ -132,6 +134,20 @@ class Memories:
             [n_items] log-probabilities; -inf for items that nobody knows. They are rounded to
             1e-6, so that sums taken in another order still rank the same.
         """
+        mixed = np.maximum(self.mixture(voices, row, encoder), 0)
+        items = voices.items[row]
+        own = np.unique(items[items >= 0])
+        mass, total = mixed[own].sum(), mixed.sum()
+        if 0 < mass < total:
+            mixed *= (1 - voices.again[row]) / (total - mass)
+            mixed[own] *= voices.again[row] / (1 - voices.again[row]) * (total - mass) / mass
+        with np.errstate(divide="ignore"):
+            return np.round(np.log(mixed), 6).astype(np.float32)
+
+    def mixture(
+        self, voices: Voices, row: int, encoder: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Give the probabilities [n_items] by the experts' gate alone; see `mix`."""
         n_items, gates = len(encoder), voices.gates[row]
         parts: list[tuple[int, list[Part]]] = []
         kept = gates.copy()
@@ -154,8 +170,7 @@ class Memories:
         for place, found in parts:
             for columns, shares in found:
                 mixed[columns] += loud[place] * shares
-        with np.errstate(divide="ignore"):
-            return np.round(np.log(np.maximum(mixed, 0)), 6).astype(np.float32)
+        return mixed
 
 
 @torch.no_grad()
@@ -166,6 +181,7 @@ def voices_of(experts: Experts, queries: Tensor, context: Context) -> Voices:
         gates=experts.gates(queries).double().cpu().numpy(),
         own=None if experts.own is None else experts.own(context).double().cpu().numpy(),
         pair=None if experts.pair is None else experts.pair(newest).double().cpu().numpy(),
+        again=torch.sigmoid(experts.again(queries)[:, 0]).double().cpu().numpy(),
         items=context.items.cpu().numpy(),
     )
 

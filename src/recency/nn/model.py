@@ -182,14 +182,16 @@ class SequenceModel(nn.Module):
             evidence: What the experts knew of the targets; without it the encoder stands alone.
 
         Returns:
-            Mean nats, a scalar: of the encoder, or the mean of its own and the whole mixture's.
+            Mean nats, a scalar: of the encoder; or the mean of its own and the whole mixture's, and
+            those of whether the target is an own past item.
         """
         table = self.items[SPECIAL:]
         if self.experts is not None and evidence is not None:
             own = self.nats(queries, targets, negatives)
             parts = self.experts.parts(queries, -own, targets, evidence)
             mixed = self.experts.mixture(self.experts.gates(queries), parts)
-            return (own.mean() - mixed.mean()) / 2
+            again = self.experts.repeat_nats(queries, targets, evidence)
+            return (own.mean() - mixed.mean()) / 2 + again
         if negatives is None:
             return full_softmax(queries, table, self.bias, targets)
         return sampled_softmax(queries, table, self.bias, targets, negatives)
