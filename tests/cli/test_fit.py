@@ -65,13 +65,15 @@ def test_recommend_as_text_and_as_json(folder: Path) -> None:
 @pytest.mark.slow
 def test_mistakes_are_told_in_words(folder: Path, tmp_path: Path) -> None:
     events = folder / "events.parquet"
-    (tmp_path / "run.toml").write_text("[model]\ndimm = 3\nencoder = 'gpt'\n")
+    (tmp_path / "run.toml").write_text("[model]\ndimm = 3\nsize = 'huge'\n")
     _, err = recency(
         "fit", events, "--out", tmp_path / "m", "--config", tmp_path / "run.toml", code=2
     )
     assert "unknown key model.dimm; did you mean model.dim?" in err
-    assert "model.encoder='gpt'" in err and "run.toml" in err
+    assert "model.size='huge'" in err and "run.toml" in err
     assert not (tmp_path / "m").exists()
+    _, err = recency("fit", events, "--out", tmp_path / "m", "--encoder", "gpt", code=2)
+    assert "expected an encoder of rnn, gru" in err and "found 'gpt'" in err
     (tmp_path / "broken.toml").write_text("[model")
     _, err = recency(
         "fit", events, "--out", tmp_path / "m", "--config", tmp_path / "broken.toml", code=2

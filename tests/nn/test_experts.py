@@ -114,7 +114,7 @@ def test_what_training_looks_up_is_what_a_replay_answers(seed: int, known: bool)
         scores = memories.mix(voices, 0, encoder).astype(np.float64)
         own = np.unique(context.items[context.items >= 0].numpy())
         if 0 < len(own) < n_items:
-            again = torch.sigmoid(made.again(query)).item()
+            again = torch.sigmoid(made.repeats(query, context)).item()
             assert np.exp(scores[own]).sum() == pytest.approx(again, abs=1e-4)
             assert np.exp(scores).sum() == pytest.approx(1, abs=1e-4)
 

@@ -149,7 +149,7 @@ class Experts(nn.Module):
         self.config = config
         self.names = config.names
         self.gate = nn.Linear(dim, len(self.names))
-        self.again = nn.Linear(dim, 1)
+        self.again = nn.Linear(dim + 1, 1)
         for gate in (self.gate, self.again):
             nn.init.zeros_(gate.weight)
             nn.init.zeros_(gate.bias)
@@ -167,8 +167,14 @@ class Experts(nn.Module):
     def repeat_nats(self, queries: Tensor, targets: Tensor, given: Evidence) -> Tensor:
         """Measure how well is told whether targets [n] are own past items: mean nats, a scalar."""
         again = (given.context.items == targets[:, None]).any(1)
-        logits = self.again(queries)[:, 0].float()
+        logits = self.repeats(queries, given.context)
         return nn.functional.binary_cross_entropy_with_logits(logits, again.float())
+
+    def repeats(self, queries: Tensor, context: Context) -> Tensor:
+        """Give the logits [n] of the next item being an own past one; who did more repeats more."""
+        length = (context.items != PADDING).sum(1, keepdim=True).clamp(min=1).float()
+        logits: Tensor = self.again(torch.cat((queries.float(), torch.log(length)), dim=1))
+        return logits[:, 0]
 
     def parts(self, queries: Tensor, encoder: Tensor, targets: Tensor, given: Evidence) -> Tensor:
         """Give each expert's log-probability of the targets, [n, experts].

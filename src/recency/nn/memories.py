@@ -136,11 +136,12 @@ class Memories:
         """
         mixed = np.maximum(self.mixture(voices, row, encoder), 0)
         items = voices.items[row]
-        own = np.unique(items[items >= 0])
-        mass, total = mixed[own].sum(), mixed.sum()
-        if 0 < mass < total:
-            mixed *= (1 - voices.again[row]) / (total - mass)
-            mixed[own] *= voices.again[row] / (1 - voices.again[row]) * (total - mass) / mass
+        own = np.zeros(len(mixed), bool)
+        own[items[items >= 0]] = True
+        mass, rest = mixed[own].sum(), mixed[~own].sum()
+        if mass > 0 and rest > 0:
+            again = voices.again[row]
+            mixed *= np.where(own, again / mass, (1 - again) / rest)
         with np.errstate(divide="ignore"):
             return np.round(np.log(mixed), 6).astype(np.float32)
 
@@ -181,7 +182,7 @@ def voices_of(experts: Experts, queries: Tensor, context: Context) -> Voices:
         gates=experts.gates(queries).double().cpu().numpy(),
         own=None if experts.own is None else experts.own(context).double().cpu().numpy(),
         pair=None if experts.pair is None else experts.pair(newest).double().cpu().numpy(),
-        again=torch.sigmoid(experts.again(queries)[:, 0]).double().cpu().numpy(),
+        again=torch.sigmoid(experts.repeats(queries, context).double()).cpu().numpy(),
         items=context.items.cpu().numpy(),
     )
 
