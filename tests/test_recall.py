@@ -77,3 +77,17 @@ def test_a_clock_that_runs_ahead_is_waited_for():
     assert first.shares(N_ITEMS)[0] == pytest.approx([0, 1 / 3, 0, 2 / 3, 0])
     assert recall.at(4 * HOUR) is first  # nothing was counted anew
     assert recall.at(10 * HOUR).shares(N_ITEMS)[0][2] > 0.9
+
+
+def test_questions_about_one_past_instant_are_counted_once():
+    timelines = Timelines(empty())
+    timelines.add(events_of([(0, 1, 1), (1, 2, 5), (0, 3, 9)]))
+    recall = Recall(CONFIG, timelines)
+    recall.at(10 * HOUR)
+    past = recall.at(6 * HOUR)
+    assert recall.at(6 * HOUR) is past
+    late = events_of([(1, 4, 2)])
+    timelines.add(late)
+    recall.take(late)
+    assert recall.at(6 * HOUR) is not past  # a late event changes the past
+    assert recall.at(6 * HOUR).shares(N_ITEMS)[0][4] > 0

@@ -2,7 +2,7 @@
 
 Events up to the newest question are counted; later ones wait until a question comes after them, so
 that a clock that runs ahead somewhere costs nothing here. A question about the past counts anew
-what had happened by then.
+what had happened by then; the newest such count is kept, as one question seldom comes alone.
 """
 
 from collections import defaultdict
@@ -31,6 +31,7 @@ class Recall:
         self._memories: Memories | None = None
         self._until = 0  # instant up to which events are counted
         self._waiting: list[_Row] = []
+        self._past: tuple[tuple[int, int], Memories] | None = None  # (at, events known), count
 
     def at(self, at: int) -> Memories:
         """Give the memories of all events strictly before an instant (microseconds)."""
@@ -40,7 +41,7 @@ class Recall:
         elif at < self._until:
             newest = self._timelines.newest
             if newest is None or newest >= at:
-                return self._counted(at)
+                return self._past_at(at)
         due = sorted((row for row in self._waiting if row[0] < at), key=lambda row: row[0])
         if due:
             self._waiting = [row for row in self._waiting if row[0] >= at]
@@ -95,6 +96,12 @@ class Recall:
         later = later[np.argsort(histories.times[later], kind="stable")]
         columns = (histories.times[later], histories.user_of[later], histories.items[later])
         return list(zip(*(column.tolist() for column in columns), strict=True))
+
+    def _past_at(self, at: int) -> Memories:
+        asked = (at, self._timelines.n_events)
+        if self._past is None or self._past[0] != asked:
+            self._past = (asked, self._counted(at))
+        return self._past[1]
 
     def _counted(self, at: int) -> Memories:
         histories = self._timelines.histories()
