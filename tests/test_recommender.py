@@ -1,5 +1,6 @@
 """The recommender from fit to load: what it promises, on logs whose truth is known."""
 
+import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -355,6 +356,19 @@ def test_half_lives_are_read_from_a_fitted_tide_and_survive_a_save(tmp_path: Pat
     assert [one.events.tolist() for one in again] == [
         one.events.tolist() for one in model.half_lives()
     ]
+
+
+def test_a_folder_from_before_there_were_experts_is_read(tmp_path: Path) -> None:
+    log = cycle_log(4)
+    old = SequenceRecommender(GRU(8), training=TrainConfig(epochs=1), experts=None).fit(log)
+    old.save(tmp_path)
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["content"].pop("experts", "") is None
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest))
+    again = SequenceRecommender.load(tmp_path)
+    assert again.experts is None
+    user = log.events["user_id"][0]
+    assert again.recommend([user], 3).items == old.recommend([user], 3).items
 
 
 def test_an_item_is_recommendable_from_its_first_event() -> None:

@@ -339,19 +339,20 @@ class SequenceRecommender:
 
         Raises:
             FormatError: the folder is no model, damaged, or newer than this version.
-        ConfigError: the encoder is none of Recency's and was not passed.
+            ConfigError: the encoder is none of Recency's and was not passed.
         """
         manifest = read_manifest(folder)
         settings = manifest.content
         if encoder is None:
             made_of = dict(settings["encoder"])
             encoder = make_encoder(made_of.pop("name"), made_of)
+        experts = settings.get("experts")  # folders from before there were experts say nothing
         one = cls(
             encoder,
             inputs=InputConfig(**settings["inputs"]),
             training=TrainConfig(**settings["training"]),
             request_time=settings["request_time"],
-            experts=None if settings["experts"] is None else ExpertConfig(**settings["experts"]),
+            experts=None if experts is None else ExpertConfig(**experts),
             fallback_half_life=settings["fallback_half_life"],
             seed=settings["seed"],
         )
