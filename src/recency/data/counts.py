@@ -5,6 +5,8 @@ reference instant, where an event at time t weighs ``2 ** ((t - reference) / hal
 one addition wherever t lies, late events included, and the order of items never needs a decay step.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -12,6 +14,59 @@ from recency.data.histories import Ints
 
 _FEW = 256  # events up to which one addition each costs less than a pass over all items
 _LARGEST_EXPONENT = 512.0  # half-lives after which the reference moves; float64 holds 1,023
+
+
+class CountTable:
+    """Count events by item at several half-lives at once.
+
+    Args:
+        half_lives: [h] seconds in which an event loses half its weight.
+        n_items: Items to begin with; more join as they come.
+    """
+
+    def __init__(self, half_lives: Sequence[float], n_items: int = 0) -> None:
+        self.half_lives = np.array(half_lives, np.float64).reshape(-1, 1)
+        self._counts = np.zeros((len(half_lives), n_items))
+        self._reference: int | None = None
+
+    def add(self, items: Ints, times: Ints) -> None:
+        """Count events.
+
+        Args:
+            items: [n] item rows; negative ones are left out.
+            times: [n] microseconds.
+        """
+        known = items >= 0
+        items, times = items[known], times[known]
+        if not len(items) or not len(self._counts):
+            return
+        newest, size = int(times.max()), int(items.max()) + 1
+        if self._reference is None:
+            self._reference = newest
+        if self.ages(newest).max() > _LARGEST_EXPONENT:
+            self._counts *= np.exp2(-self.ages(newest))
+            self._reference = newest
+        if size > self._counts.shape[1]:
+            more = max(size, 2 * self._counts.shape[1]) - self._counts.shape[1]
+            self._counts = np.pad(self._counts, ((0, 0), (0, more)))
+        weights = np.exp2(self.ages(times))
+        for counts, row in zip(self._counts, weights, strict=True):
+            if len(items) < _FEW:
+                np.add.at(counts, items, row)
+            else:
+                counts += np.bincount(items, row, minlength=len(counts))
+
+    def counts(self, n_items: int) -> npt.NDArray[np.float64]:
+        """Give the counts [h, n_items] as of the reference, from which `ages` are measured."""
+        counts = np.zeros((len(self._counts), n_items))
+        known = self._counts[:, :n_items]
+        counts[:, : known.shape[1]] = known
+        return counts
+
+    def ages(self, at: int | Ints) -> npt.NDArray[np.float64]:
+        """Measure from the reference to instants (microseconds) in half-lives: [h, 1] or [h, n]."""
+        ages: npt.NDArray[np.float64] = (at - (self._reference or 0)) / 1e6 / self.half_lives
+        return ages
 
 
 class DecayedCounts:
@@ -24,40 +79,17 @@ class DecayedCounts:
 
     def __init__(self, half_life: float, n_items: int = 0) -> None:
         self.half_life = half_life
-        self._counts = np.zeros(n_items)
-        self._reference: int | None = None
+        self._table = CountTable([half_life], n_items)
 
     def add(self, items: Ints, times: Ints) -> None:
-        """Count events.
-
-        Args:
-            items: [n] item rows; negative ones are left out.
-            times: [n] microseconds.
-        """
-        known = items >= 0
-        items, times = items[known], times[known]
-        if not len(items):
-            return
-        if self._reference is None:
-            self._reference = int(times.max())
-        if self._exponents(times).max() > _LARGEST_EXPONENT:
-            self._move_reference(int(times.max()))
-        if (size := int(items.max()) + 1) > len(self._counts):
-            self._counts = np.concatenate((self._counts, np.zeros(size - len(self._counts))))
-        weights = np.exp2(self._exponents(times))
-        if len(items) < _FEW:
-            np.add.at(self._counts, items, weights)
-        else:
-            self._counts += np.bincount(items, weights, minlength=len(self._counts))
+        """Count events; see `CountTable.add`."""
+        self._table.add(items, times)
 
     def at(self, at: int, n_items: int) -> npt.NDArray[np.float64]:
         """Give the decayed counts [n_items] as of an instant after every event counted."""
-        counts = np.zeros(n_items)
-        if self._reference is not None:
-            size = min(n_items, len(self._counts))
-            decay = np.exp2(-((at - self._reference) / 1e6) / self.half_life)
-            counts[:size] = self._counts[:size] * decay
-        return counts
+        decayed: npt.NDArray[np.float64]
+        decayed = self._table.counts(n_items)[0] * np.exp2(-self._table.ages(at)[0, 0])
+        return decayed
 
     def log_counts(self, at: int, n_items: int) -> npt.NDArray[np.float32]:
         """Give log2 of the decayed counts [n_items] as of an instant; -inf where nothing counted.
@@ -65,20 +97,7 @@ class DecayedCounts:
         Logarithms keep the order of items that faded long ago, where the counts would underflow.
         They are rounded to 1e-6, so that sums taken in another order still rank the same.
         """
-        logs = np.full(n_items, -np.inf)
-        if self._reference is not None:
-            size = min(n_items, len(self._counts))
-            with np.errstate(divide="ignore"):
-                logs[:size] = np.log2(self._counts[:size])
-            logs -= (at - self._reference) / 1e6 / self.half_life
+        logs: npt.NDArray[np.float64]
+        with np.errstate(divide="ignore"):
+            logs = np.log2(self._table.counts(n_items)[0]) - self._table.ages(at)[0, 0]
         return np.round(logs, 6).astype(np.float32)
-
-    def _exponents(self, times: Ints) -> npt.NDArray[np.float64]:
-        assert self._reference is not None
-        return (times - self._reference) / 1e6 / self.half_life
-
-    def _move_reference(self, reference: int) -> None:
-        assert self._reference is not None
-        shift = (reference - self._reference) / 1e6 / self.half_life
-        self._counts *= np.exp2(-shift)
-        self._reference = reference

@@ -11,13 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from recency.data.counts import CountTable
 from recency.data.histories import Ints
-from recency.units import SECOND, format_duration
+from recency.units import format_duration
 
 Shares = npt.NDArray[np.float64]
-
-_FEW = 256  # events up to which one addition each costs less than a pass over all items
-_LARGEST_EXPONENT = 512.0  # half-lives after which the reference moves; float64 holds 1,023
 
 
 @dataclass(frozen=True)
@@ -48,54 +46,30 @@ class Coverage:
 class ItemClock:
     """Count events by item at several half-lives.
 
-    As in `recency.data.counts`, an event weighs ``2 ** ((time - reference) / half_life)``, so that
-    adding is one addition a half-life and nothing ever has to fade.
-
     Args:
         half_lives: Seconds, each above 0.
     """
 
     def __init__(self, half_lives: Sequence[float]) -> None:
-        self._half_lives = np.array(half_lives, np.float64).reshape(-1, 1) * SECOND
-        self._counts = np.zeros((len(half_lives), 0))
-        self._reference: int | None = None
+        self._table = CountTable(half_lives)
 
     def add(self, items: Ints, times: Ints) -> None:
         """Count events: item rows (negative ones are left out) and microseconds, [n] each."""
-        known = items >= 0
-        items, times = items[known], times[known]
-        if not len(items) or not len(self._counts):
-            return
-        newest, n_items = int(times.max()), int(items.max()) + 1
-        if self._reference is None:
-            self._reference = newest
-        if (newest - self._reference) / self._half_lives.min() > _LARGEST_EXPONENT:
-            self._counts = self._counts * np.exp2((self._reference - newest) / self._half_lives)
-            self._reference = newest
-        if n_items > self._counts.shape[1]:
-            more = max(n_items, 2 * self._counts.shape[1]) - self._counts.shape[1]
-            self._counts = np.pad(self._counts, ((0, 0), (0, more)))
-        weights = np.exp2((times - self._reference) / self._half_lives)
-        for counts, row in zip(self._counts, weights, strict=True):
-            if len(items) < _FEW:
-                np.add.at(counts, items, row)
-            else:
-                counts += np.bincount(items, row, minlength=len(counts))
+        self._table.add(items, times)
 
     def shares(self, n_items: int) -> Shares:
         """Give the share of each item at each half-life, [n half-lives, n_items].
 
         A row sums to 1, or to 0 before the first event.
         """
-        counts = self._counts[:, :n_items]
+        counts = self._table.counts(n_items)
         totals = counts.sum(axis=1, keepdims=True)
-        shares = np.zeros((len(counts), n_items))
-        np.divide(counts, totals, out=shares[:, : counts.shape[1]], where=totals > 0)
-        return shares
+        np.divide(counts, totals, out=counts, where=totals > 0)
+        return counts
 
     def coverage(self, n_items: int) -> list[Coverage]:
         """Report, for each half-life, how many items the counts reach and how evenly."""
-        seconds = (self._half_lives / SECOND).ravel().tolist()
+        seconds = self._table.half_lives.ravel().tolist()
         return [
             _coverage(half_life, row)
             for half_life, row in zip(seconds, self.shares(n_items), strict=True)
