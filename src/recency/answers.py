@@ -18,7 +18,7 @@ from recency.data.histories import Histories, Ints
 from recency.evaluation.protocol import Answer, Questions, block_length
 from recency.live import LiveModel, remapped
 from recency.nn.experts import Experts
-from recency.nn.memories import Memories, context_of, voices_of
+from recency.nn.memories import Life, context_of, voices_of
 from recency.states import outputs_at
 
 
@@ -82,8 +82,8 @@ class _World:
     def __init__(self, live: LiveModel, experts: Experts, questions: Questions) -> None:
         self._experts, self._questions = experts, questions
         self._known = live.model.request_time == "known"
-        self._memories: Memories | None = None
-        self._done = 0
+        world = questions.world
+        self._life = Life(experts.config, world.users, world.items, world.times)
 
     def mixed(
         self, queries: Tensor, chances: npt.NDArray[np.float64], asked: Ints
@@ -99,19 +99,9 @@ class _World:
         voices = voices_of(self._experts, queries, context)
         scores = np.empty(chances.shape, np.float32)
         for row, question in enumerate(asked.tolist()):
-            memories = self._lived_until(int(questions.world_stop[question]))
+            memories = self._life.until(int(questions.world_stop[question]))
             scores[row] = memories.mix(voices, row, chances[row])
         return scores
-
-    def _lived_until(self, stop: int) -> Memories:
-        world, events = self._questions.world, slice(self._done, stop)
-        cells = (world.users[events], world.items[events], world.times[events])
-        if self._memories is None:
-            self._memories = Memories.of(self._experts.config, *cells)
-        elif stop > self._done:
-            self._memories.add(*cells)
-        self._done = max(stop, self._done)
-        return self._memories
 
 
 def _of_strangers(

@@ -32,7 +32,7 @@ from recency.errors import ConfigError, raise_all
 from recency.units import format_duration, parse_duration
 
 OWN_WINDOW = 100  # newest own events that may come again
-_FLOOR = 1e-9  # least probability, so that a loss stays finite
+FLOOR = 1e-9  # least probability, so that a loss stays finite
 _KNOTS = 16
 _LONGEST = 365.25 * 86_400.0  # seconds; what is older fades no further
 
@@ -243,7 +243,7 @@ class Experts(nn.Module):
 
 
 def _log(probabilities: Tensor) -> Tensor:
-    return torch.log(probabilities.clamp(min=_FLOOR))
+    return torch.log(probabilities.clamp(min=FLOOR))
 
 
 def _curve(table: Tensor, x: Tensor, longest: float) -> Tensor:

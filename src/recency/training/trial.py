@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from recency.data.batches import TrainingWindows
-from recency.data.histories import Ints
 from recency.nn.evidence import EvidenceTable
+from recency.nn.experts import FLOOR
 from recency.nn.inputs import Tensors
-from recency.nn.memories import Memories, voices_of
+from recency.nn.memories import Life, voices_of
 from recency.nn.model import SequenceModel
 from recency.training.validation import VALID_TOKENS, gains
 
@@ -53,15 +53,14 @@ class Trial:
             judged = judged[np.linspace(0, len(judged) - 1, most).astype(np.int64)]
         self._judged = judged[np.argsort(histories.times[judged], kind="stable")]
         world = np.argsort(histories.times, kind="stable")
-        self._world = world
         self._stops = np.searchsorted(histories.times[world], histories.times[self._judged])
-        before = np.sort(world[: self._stops[0]])  # by user, then time, as histories lie
-        self._memories = Memories.of(
+        self._life = Life(
             model.experts.config,
-            histories.user_of[before],
-            histories.items[before],
-            histories.times[before],
+            histories.user_of[world],
+            histories.items[world],
+            histories.times[world],
         )
+        self._life.until(int(self._stops[0]))
 
     @torch.no_grad()
     def judge(self) -> float:
@@ -94,36 +93,26 @@ class Trial:
             rows = torch.from_numpy(targets).to(device)
             encoder = -self._model.nats(q, rows)
             # The encoder has no weights yet for what came only now.
-            encoder[torch.from_numpy(~self._seen[targets]).to(device)] = math.log(1e-9)
+            encoder[torch.from_numpy(~self._seen[targets]).to(device)] = math.log(FLOOR)
             given = self._evidence.of(at.numpy(), device)
             parts.append(experts.parts(q, encoder, rows, given))
         experts.calibrate(experts.gates(queries), torch.cat(parts))
 
     def _ndcg(self, queries: Tensor) -> float:
         """Rank the items seen before the slice for the judged targets, living through it."""
-        model, memories = self._model, self._memories.copy()
+        model, life = self._model, self._life.copy()
         assert model.experts is not None
         histories = self._arrivals.histories
         voices = voices_of(model.experts, queries, self._evidence.context(self._judged))
-        done, total = int(self._stops[0]), 0.0
+        total = 0.0
         block = max(1, 2**24 // model.n_items)
         for start in range(0, len(queries), block):
             chances = torch.softmax(model.scores(queries[start : start + block]), dim=1)
             encoder = chances.double().cpu().numpy()
             for row in range(start, start + len(encoder)):
-                done = self._live(memories, done, int(self._stops[row]))
+                memories = life.until(int(self._stops[row]))
                 scores = memories.mix(voices, row, encoder[row - start])
                 scores[~self._seen] = -np.inf
                 target = int(histories.items[self._judged[row]])
                 total += float(gains(torch.from_numpy(scores)[None], torch.tensor([target])).sum())
         return total / len(queries)
-
-    def _live(self, memories: Memories, done: int, stop: int) -> int:
-        """Count the events of everybody from ``done`` up to ``stop``."""
-        if stop > done:
-            events: Ints = self._world[done:stop]
-            histories = self._arrivals.histories
-            memories.add(
-                histories.user_of[events], histories.items[events], histories.times[events]
-            )
-        return max(done, stop)
