@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recency.data.batches import TrainingBatch, TrainingWindows
-from recency.data.histories import NO_GAP, PADDING, UNKNOWN, Histories
+from recency.data.histories import NO_GAP, UNKNOWN, Histories
 from recency.errors import ConfigError
 
 SECOND = 1_000_000
@@ -181,7 +181,11 @@ def test_batches_keep_the_budget_and_waste_little():
     cells = sum(part.batch.items.size for part in parts)
     real = sum(int(part.batch.lengths.sum()) for part in parts)
     assert real / cells > 0.95
-    assert all((part.batch.items[:, -1] != PADDING).any() for part in parts)
+    shapes = {part.batch.items.shape for part in parts}
+    assert len({width for _, width in shapes}) <= 16 + 16 + 10  # 1..16, 17..32, 34..50
+    for part in parts:
+        longest, width = int(part.batch.lengths.max()), part.batch.items.shape[1]
+        assert longest <= width <= longest * 17 / 16
 
 
 def test_a_window_longer_than_the_budget_is_a_batch_of_its_own():

@@ -12,7 +12,9 @@ twice. Borders move at random from epoch to epoch.
 
 Windows of near lengths go into one batch, since padding costs as much as events do: they are
 shuffled, sorted by length inside pools of some batches, cut by a budget of cells, shuffled again.
-No step loops over events or windows in Python, only over batches.
+Widths are rounded up by a sixteenth at most, so that batches come in few shapes: a machine prepares
+its matrix products for each shape that it meets. No step loops over events or windows in Python,
+only over batches.
 """
 
 from collections.abc import Iterator
@@ -121,7 +123,8 @@ class TrainingWindows:
             rng: Moves borders and shuffles; without it every epoch is the same, longest first.
         """
         cut = self._cut(rng)
-        return Epoch(self, cut, _packed(cut.stop - cut.start, tokens, rng))
+        widths = rounded_up(cut.stop - cut.start, self.max_len)
+        return Epoch(self, cut, _packed(widths, tokens, rng))
 
     def _cut(self, rng: np.random.Generator | None) -> _Cut:
         """Cut each user's sources into stretches, one a window, and put context before them."""
@@ -151,13 +154,14 @@ class TrainingWindows:
         return _Cut(start, self._sources[b - 1] + 1, a, b)
 
     def _gather(self, cut: _Cut, windows: Ints) -> TrainingBatch:
-        start, first = cut.start[windows], cut.first[windows]
+        start, stop, first = cut.start[windows], cut.stop[windows], cut.first[windows]
+        width = int(rounded_up(stop - start, self.max_len).max())
         counts = cut.last[windows] - first
         chosen = ragged_positions(first, counts)
         rows = np.repeat(np.arange(len(windows)), counts)
         positions = self._targets[chosen]
         return TrainingBatch(
-            batch=self._read.gather(start, cut.stop[windows]),
+            batch=self._read.gather(start, stop, width),
             rows=rows,
             sources=self._sources[chosen] - start[rows],
             targets=self.histories.items[positions].astype(np.int64),
@@ -178,6 +182,12 @@ class Epoch:
     def __iter__(self) -> Iterator[TrainingBatch]:
         for windows in self._batches:
             yield self._windows._gather(self._cut, windows)
+
+
+def rounded_up(lengths: Ints, most: int) -> Ints:
+    """Round lengths up to the next of 16 to 31 times a power of two, but to ``most`` at most."""
+    step = 2 ** np.maximum(np.log2(np.maximum(lengths, 1)).astype(np.int64) - 4, 0)
+    return np.minimum(-(-lengths // step) * step, np.maximum(most, lengths))
 
 
 def _packed(lengths: Ints, tokens: int, rng: np.random.Generator | None) -> list[Ints]:

@@ -174,7 +174,7 @@ class Histories:
         positions = ragged_positions(self.offsets[:-1], lengths)
         return self._at(positions, lengths)
 
-    def gather(self, starts: Ints, stops: Ints) -> Batch:
+    def gather(self, starts: Ints, stops: Ints, width: int | None = None) -> Batch:
         """Gather slices of the flat arrays into one batch, padded on the right.
 
         Gaps are the true ones: the first event of a slice that starts inside a history keeps its
@@ -183,9 +183,10 @@ class Histories:
         Args:
             starts: [B] first positions.
             stops: [B] positions after the last.
+            width: Columns; None takes as many as the longest slice has events.
         """
         lengths = stops - starts
-        width = int(lengths.max(initial=0))
+        width = int(lengths.max(initial=0)) if width is None else width
         columns = np.arange(width)
         real = columns[None, :] < lengths[:, None]
         at = np.where(real, starts[:, None] + columns[None, :], 0)

@@ -22,6 +22,8 @@ from recency.errors import ConfigError
 CHUNK = 512  # targets; the default choice of torch 2.13 is 2.5 times slower at 50,000 items
 _CELLS = 2**26  # logits held at once: 256 MB in float32
 _KEPT_CELLS = 2**23  # logits kept for the backward pass rather than computed anew: 32 MB
+ROWS = 64  # targets are filled up to a multiple: products are prepared anew for each new shape
+_IGNORED = -100  # what torch's losses take for no target
 TEMPERATURE = 0.05  # of cosines: the choice of HSTU
 _SHORT = 1e-4  # vectors below this length have no direction; keeps gradients of cosines bounded
 
@@ -39,8 +41,8 @@ def full_softmax(queries: Tensor, table: Tensor, bias: Tensor | None, targets: T
         The mean of -log softmax(queries @ table.T + bias)[target] in nats, float32, a scalar.
     """
     # A bfloat16 loss would keep two digits only (8.5 for 8.48).
-    queries, table = queries.float(), table.float()
-    bias = None if bias is None else bias.float()
+    queries, targets = _filled_up(queries.float(), targets)
+    table, bias = table.float(), None if bias is None else bias.float()
     chunk = max(1, min(CHUNK, _CELLS // max(1, len(table))))
     with torch.autocast(queries.device.type, enabled=False):
         if len(queries) > chunk and hasattr(functional, "linear_cross_entropy"):
@@ -67,7 +69,7 @@ def chunked_softmax(
     total = torch.zeros((), device=queries.device)
     for q, y in zip(torch.split(queries, chunk), torch.split(targets, chunk), strict=True):
         total = total + checkpoint(part, q, table, bias, y, use_reentrant=False)
-    return total / len(queries)
+    return total / (targets != _IGNORED).sum()
 
 
 def softmax_nats(queries: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
@@ -81,15 +83,16 @@ def softmax_nats(queries: Tensor, table: Tensor, bias: Tensor | None, targets: T
     def part(q: Tensor, t: Tensor, b: Tensor | None, y: Tensor) -> Tensor:
         return functional.cross_entropy(functional.linear(q, t, b), y, reduction="none")
 
-    queries, table = queries.float(), table.float()
+    n, table = len(queries), table.float()
+    queries, targets = _filled_up(queries.float(), targets)
     with torch.autocast(queries.device.type, enabled=False):
         if queries.shape[0] * len(table) <= _KEPT_CELLS:
-            return part(queries, table, bias, targets)
+            return part(queries, table, bias, targets)[:n]
         parts = [
             checkpoint(part, q, table, bias, y, use_reentrant=False)
             for q, y in zip(torch.split(queries, chunk), torch.split(targets, chunk), strict=True)
         ]
-    return torch.cat(parts)
+    return torch.cat(parts)[:n]
 
 
 def sampled_softmax(
@@ -253,7 +256,16 @@ def _sampled_scores(
     """Score each query's target [n] and all drawn items [n, m], in float32."""
     queries, table = queries.float(), table.float()
     own = (queries * table[targets]).sum(1)
-    drawn = functional.linear(queries, table[negatives])
+    drawn = functional.linear(_filled_up(queries, targets)[0], table[negatives])[: len(queries)]
     if bias is None:
         return own, drawn
     return own + bias[targets], drawn + bias[negatives]
+
+
+def _filled_up(queries: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Add queries without target, up to a multiple of `ROWS`."""
+    missing = -len(queries) % ROWS
+    if not missing:
+        return queries, targets
+    more = functional.pad(targets, (0, missing), value=_IGNORED)
+    return functional.pad(queries, (0, 0, 0, missing)), more

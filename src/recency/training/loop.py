@@ -12,6 +12,7 @@ checkpoint therefore ends, on a CPU, with the very bits of a run that was not.
 import logging
 import math
 import time
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from recency.errors import TrainingDivergedError
 from recency.nn.evidence import EvidenceTable
 from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
+from recency.nn.products import quick_products
 from recency.training.checkpoints import RunState, load_run, run_key, save_run, weights_of
 from recency.training.config import (
     EpochRecord,
@@ -37,6 +39,8 @@ from recency.training.schedule import learning_rate, make_optimizer
 from recency.training.tensorboard import Board, open_board
 from recency.training.trial import Trial
 from recency.training.validation import VALID_TOKENS, validation_ndcg
+
+LARGE_BATCH = 2_048  # cells
 
 log = logging.getLogger(__name__)
 
@@ -77,7 +81,11 @@ def train(
     key: dict[str, Any] = {}
     if config.checkpoint_dir is not None:
         key = run_key(config, seed, since, histories, model)
-    with torch.random.fork_rng(), open_board(config.tensorboard_dir) as board:
+    with (
+        torch.random.fork_rng(),
+        _products(plan, config),
+        open_board(config.tensorboard_dir) as board,
+    ):
         run = _Run(model, plan, config, seed, progress, board, key)
         run.train()
     model.eval()
@@ -236,6 +244,12 @@ def evidence_for(model: SequenceModel, histories: Histories) -> EvidenceTable | 
         return None
     known = model.request_time == "known"
     return EvidenceTable(histories, model.experts.config, ages_to_target=known)
+
+
+def _products(plan: Plan, config: TrainConfig) -> AbstractContextManager[None]:
+    """Choose who multiplies matrices: small batches gain nothing from preparing each shape."""
+    half = config.precision == "bf16"
+    return quick_products(half) if half or plan.tokens >= LARGE_BATCH else nullcontext()
 
 
 def _result(plan: Plan, config: TrainConfig, state: RunState) -> TrainingResult:
