@@ -187,7 +187,8 @@ class Epoch:
 def rounded_up(lengths: Ints, most: int) -> Ints:
     """Round lengths up to the next of 16 to 31 times a power of two, but to ``most`` at most."""
     step = 2 ** np.maximum(np.log2(np.maximum(lengths, 1)).astype(np.int64) - 4, 0)
-    return np.minimum(-(-lengths // step) * step, np.maximum(most, lengths))
+    rounded: Ints = np.minimum(-(-lengths // step) * step, np.maximum(most, lengths))
+    return rounded
 
 
 def _packed(lengths: Ints, tokens: int, rng: np.random.Generator | None) -> list[Ints]:

@@ -48,6 +48,5 @@ def exact() -> bool:
 
 def _backend() -> Any:
     """Give the switch, None in a torch without oneDNN or without the switch."""
-    if not torch.backends.mkldnn.is_available():
-        return None
-    return getattr(torch.backends.mkldnn, "matmul", None)
+    switch: Any = torch.backends.mkldnn
+    return getattr(switch, "matmul", None) if switch.is_available() else None
