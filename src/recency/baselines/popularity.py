@@ -22,7 +22,7 @@ from recency.evaluation.protocol import (
 from recency.ranking.ranks import Floats
 from recency.units import SECOND, parse_duration
 
-HALF_LIVES = ("1h", "3h", "12h", "1d", "3d", "7d", "30d", "90d", "365d")
+HALF_LIVES = ("10min", "1h", "3h", "12h", "1d", "3d", "7d", "30d", "90d", "365d")
 DEFAULT_HALF_LIFE = "7d"
 
 _SPAN = 500.0  # half-lives within a block; float64 holds 1,023

@@ -50,8 +50,8 @@ class ExpertConfig:
 
     encoder: bool = True
     own: bool = True
-    pair: tuple[str | float, ...] = ("30d", "3650d")
-    crowd: tuple[str | float, ...] = ("1h", "6h", "1d", "7d", "60d", "730d")
+    pair: tuple[str | float, ...] = ("1d", "30d", "3650d")
+    crowd: tuple[str | float, ...] = ("10min", "1h", "6h", "1d", "7d", "60d", "730d")
 
     def __post_init__(self) -> None:
         """Refuse impossible settings, all together; lists, as JSON has them, become tuples."""
