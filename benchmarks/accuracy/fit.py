@@ -98,10 +98,8 @@ def fitted(
         took = (about.pop("train_seconds"), about.pop("cpu_seconds"), about.pop("peak_mb"))
         return Fitted(peer, *took, about, peer.close)
     maker = OURS.get(model) or BASELINES[model]
-    length = split.source.max_len
-    wish = Wish(
-        settings, seed, repeats, split.source.order_only, length, known=model.endswith(KNOWN)
-    )
+    known = model.endswith(KNOWN)
+    wish = Wish.of(split.source, settings, seed, repeats=repeats, known=known)
     ours = maker.make(wish)
     wall, busy = time.perf_counter(), time.process_time()
     ours.fit(split.learned)

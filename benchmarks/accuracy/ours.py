@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import recency as rc
+from benchmarks.accuracy.splits import Source
 from recency.baselines import (
     DecayedPopularity,
     ItemNeighbours,
@@ -38,6 +39,8 @@ class Wish:
         repeats: Whether items of the history will be candidates.
         order_only: Whether the log's instants are made up, so that no time may be read.
         max_len: Newest events read at most.
+        alone: Whether what others do meanwhile may not be known, as their events of the same day
+            may be later ones.
         known: Whether the instant of the question may be used.
     """
 
@@ -47,6 +50,21 @@ class Wish:
     order_only: bool
     max_len: int
     known: bool = False
+    alone: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        source: Source,
+        settings: Mapping[str, Any],
+        seed: int,
+        *,
+        repeats: bool = False,
+        known: bool = False,
+    ) -> "Wish":
+        """Say what is wanted of a model of a log."""
+        order, length, alone = source.order_only, source.max_len, source.by_day
+        return cls(settings, seed, repeats, order, length, known, alone)
 
 
 @dataclass(frozen=True)
@@ -57,11 +75,13 @@ class Maker:
         make: Gives it unfitted.
         by_repeats: Fit it twice, for questions with and without repeats: it chooses by them.
         needs_time: It makes no sense where instants are made up.
+        needs_others: It makes no sense where what others do meanwhile may not be known.
     """
 
     make: Callable[[Wish], Recommender]
     by_repeats: bool = False
     needs_time: bool = False
+    needs_others: bool = False
 
 
 def sequence(
@@ -83,6 +103,7 @@ def sequence(
         given = dict(more)
         if wish.order_only:  # instants are made up: nothing but the order may be read from them
             reads |= BLIND
+        if wish.alone or wish.order_only:
             given["experts"] = None
         training: dict[str, Any] = {"max_len": wish.max_len, "device": "cpu"}
         training |= {name: value for name, value in said.items() if name in _TRAINING}
@@ -142,7 +163,10 @@ BASELINES: dict[str, Maker] = {
         lambda wish: DecayedPopularity(repeats=wish.repeats), by_repeats=True, needs_time=True
     ),
     "live-popularity": Maker(
-        lambda wish: LivePopularity(repeats=wish.repeats), by_repeats=True, needs_time=True
+        lambda wish: LivePopularity(repeats=wish.repeats),
+        by_repeats=True,
+        needs_time=True,
+        needs_others=True,
     ),
     "recent": Maker(lambda wish: RecentItems()),
     "markov": Maker(lambda wish: Markov()),

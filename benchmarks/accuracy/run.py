@@ -82,6 +82,8 @@ def models_of(wanted: list[str], split: Split) -> list[str]:
             print(f"{model} is left out: run `make peers`")
         elif maker and maker.needs_time and split.source.order_only:
             print(f"{model} is left out: {split.data} tells no time")
+        elif maker and maker.needs_others and split.source.by_day:
+            print(f"{model} is left out: {split.data} tells no order of different users in a day")
         else:
             kept.append(model)
     return kept

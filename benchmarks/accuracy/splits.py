@@ -60,6 +60,8 @@ class Source:
         note: What that does to the log, for the protocol's text.
         kinds: Splits that make sense.
         order_only: Its instants are made up: nothing but order may be read from them.
+        by_day: Its times are days, and the places of events within a day belong to their user only:
+            what others do on the same day must not be known.
         max_len: Newest events that models read at most, under ``last`` (as the papers have it).
         newest: Models learn from so many newest events of training; None from all.
         max_targets: Users are drawn up to so many targets; None asks about all.
@@ -70,6 +72,7 @@ class Source:
     note: str = ""
     kinds: tuple[Kind, ...] = ("time",)
     order_only: bool = False
+    by_day: bool = False
     max_len: int = 200
     newest: int | None = None
     max_targets: int | None = None
@@ -254,6 +257,7 @@ SOURCES = {
         _by_position,
         "events of a day in the published order, a microsecond apart",
         kinds=("time", "last"),
+        by_day=True,
         max_len=50,
     ),
     "online-retail": Source(

@@ -119,7 +119,7 @@ def fit_ours(inner: Split, model: str, settings: Settings, seconds: float | None
         TooSlow: all epochs would take longer than ``seconds``.
     """
     source = inner.source
-    wish = Wish(settings | {"refit": False}, 0, False, source.order_only, source.max_len)
+    wish = Wish.of(source, settings | {"refit": False}, 0)
     started = time.process_time()
 
     def look(step: TrainingStep) -> None:
