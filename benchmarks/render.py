@@ -91,10 +91,12 @@ def _table_of(name: str) -> str:
     parts = [f"## {TITLES.get(name, name)}\n"]
     if prose.exists():
         parts.append(prose.read_text(encoding="utf-8"))
-    for (data, protocol), group in _groups(rows, "data", "protocol").items():
-        parts.append(f"### {data}\n\n{protocol}\n" if protocol else f"### {data}\n")
-        parts.append(_markdown(_ranked(group) if name == "accuracy" else group))
-        parts.append(_origin(group))
+    for (data,), of_data in _groups(rows, "data").items():
+        parts.append(f"### {data}\n")
+        for (protocol,), group in _groups(of_data, "protocol").items():
+            parts += [f"{protocol}\n"] if protocol else []
+            parts.append(_markdown(_ranked(group) if name == "accuracy" else group))
+        parts.append(_origin(of_data))
     return "\n".join(parts)
 
 
@@ -152,7 +154,12 @@ def _origin(rows: list[Row]) -> str:
         f"`{row['command']}` at {row['commit']}, {row['machine']}, {row['date'][:10]}"
         for row in rows
     )
-    return "\n".join(f"<small>{origin}</small>\n" for origin in seen)
+    if len(seen) == 1:
+        return f"<small>{next(iter(seen))}</small>\n"
+    lines = "".join(f"- {origin}\n" for origin in seen)
+    return (
+        f"<details markdown><summary>Commands, commits, machines</summary>\n\n{lines}\n</details>\n"
+    )
 
 
 def _groups(rows: Iterable[Row], *keys: str) -> dict[tuple[Any, ...], list[Row]]:
