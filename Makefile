@@ -56,6 +56,10 @@ bench: $(VENV)/.dev-ready peers
 	$(BIN)/python -m benchmarks.accuracy.cost $(DATA)/ml-1m-order
 	$(BIN)/recency fit $(DATA)/globo-news/events.parquet --until 0.9 --encoder gru --epochs 2 --out runs/globo
 	$(BIN)/python -m benchmarks.evaluation.run runs/globo $(DATA)/globo-news
+	$(BIN)/python -m benchmarks.speed.run $(DATA)
+	$(BIN)/python -m benchmarks.speed.reach $(DATA)/ml-1m-order
+	$(BIN)/python -m benchmarks.speed.items lstm
+	$(BIN)/python -m benchmarks.speed.scale runs/scale --minutes 3
 	$(BIN)/python -m benchmarks.service.load
 	$(BIN)/python -m benchmarks.service.kill
 	$(BIN)/python -m benchmarks.render

@@ -26,9 +26,10 @@ SPINE = [
     {"baselines"},
     {"storage", "states", "recall", "selection", "recommendations"},
     {"live"},
-    {"answers", "model_folder"},
+    {"answers", "asking", "model_folder"},
     {"recommender"},
-    {"explain"},
+    {"explain", "tuning", "ensemble"},
+    {"loading"},
     {"online"},
     {"serving"},
     {"studio", "cluster", "privacy"},
@@ -47,7 +48,10 @@ LARGER_FOR_A_REASON: dict[str, str] = {
 }
 
 # Slow to load: none of them before a model, a picture or a pandas frame is asked for.
-HEAVY = {"torch", "pandas", "pyarrow", "matplotlib", "scipy", "fastapi", "uvicorn", "implicit"}
+HEAVY = {
+    "torch", "pandas", "pyarrow", "matplotlib", "scipy", "fastapi", "uvicorn", "implicit", "optuna",
+    "tensorboard", "wandb", "mlflow",
+}  # fmt: skip
 
 FILES = sorted(ROOT.rglob("*.py"))
 

@@ -16,6 +16,7 @@ import torch
 import recency as rc
 from benchmarks.record import Row, peak_mb, record
 from recency.baselines import Popularity
+from recency.evaluation.protocol import Recommender
 
 CUT = 0.9
 
@@ -43,9 +44,7 @@ def main() -> None:
     print(record("evaluation", rows, dirty=arguments.dirty))
 
 
-def measure(
-    model: rc.SequenceRecommender | Popularity, test: rc.Log, data: str, most: int, before: float
-) -> Row:
+def measure(model: Recommender, test: rc.Log, data: str, most: int, before: float) -> Row:
     """Evaluate once, without baselines, and make the row."""
     started = time.perf_counter()
     report = rc.evaluate(

@@ -20,14 +20,20 @@ if TYPE_CHECKING:
     from recency.data.cleaning import clean as clean
     from recency.data.inspection import inspect as inspect
     from recency.data.log import Log as Log
+    from recency.data.preparation import prepare as prepare
+    from recency.data.prepared import Prepared as Prepared
+    from recency.data.prepared import read_prepared as read_prepared
     from recency.data.reading import read_items as read_items
     from recency.data.reading import read_log as read_log
     from recency.data.reading import read_users as read_users
+    from recency.data.reading.blocks import Reading as Reading
     from recency.data.splits import Split as Split
     from recency.data.splits import leave_last_out as leave_last_out
     from recency.data.splits import rolling_splits as rolling_splits
+    from recency.ensemble.ensemble import Ensemble as Ensemble
     from recency.evaluation.evaluate import evaluate as evaluate
     from recency.evaluation.report import Report as Report
+    from recency.loading import load as load
     from recency.nn.attention import Transformer as Transformer
     from recency.nn.experts import ExpertConfig as ExpertConfig
     from recency.nn.inputs import InputConfig as InputConfig
@@ -40,9 +46,12 @@ if TYPE_CHECKING:
     from recency.nn.time_lstm import TimeLSTM as TimeLSTM
     from recency.recommendations import Recommendations as Recommendations
     from recency.recommender import SequenceRecommender as SequenceRecommender
-    from recency.recommender import load as load
     from recency.selection import Selection as Selection
+    from recency.training.augmentation import Augmentation as Augmentation
     from recency.training.config import TrainConfig as TrainConfig
+    from recency.training.contrast import Contrast as Contrast
+    from recency.tuning.result import TuningResult as TuningResult
+    from recency.tuning.tune import tune as tune
 
 __version__ = "0.1.0"
 
@@ -61,10 +70,15 @@ _HOMES = {
     "recency.data.cleaning": ("CleaningConfig", "clean"),
     "recency.data.inspection": ("inspect",),
     "recency.data.log": ("Log",),
+    "recency.data.preparation": ("prepare",),
+    "recency.data.prepared": ("Prepared", "read_prepared"),
     "recency.data.reading": ("read_items", "read_log", "read_users"),
+    "recency.data.reading.blocks": ("Reading",),
     "recency.data.splits": ("Split", "leave_last_out", "rolling_splits"),
+    "recency.ensemble.ensemble": ("Ensemble",),
     "recency.evaluation.evaluate": ("evaluate",),
     "recency.evaluation.report": ("Report",),
+    "recency.loading": ("load",),
     "recency.nn.attention": ("Transformer",),
     "recency.nn.experts": ("ExpertConfig",),
     "recency.nn.inputs": ("InputConfig",),
@@ -74,9 +88,13 @@ _HOMES = {
     "recency.nn.tide": ("Tide",),
     "recency.nn.time_lstm": ("TimeLSTM",),
     "recency.recommendations": ("Recommendations",),
-    "recency.recommender": ("SequenceRecommender", "load"),
+    "recency.recommender": ("SequenceRecommender",),
     "recency.selection": ("Selection",),
+    "recency.training.augmentation": ("Augmentation",),
     "recency.training.config": ("TrainConfig",),
+    "recency.training.contrast": ("Contrast",),
+    "recency.tuning.result": ("TuningResult",),
+    "recency.tuning.tune": ("tune",),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

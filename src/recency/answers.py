@@ -36,7 +36,7 @@ def answers(live: LiveModel, questions: Questions) -> Iterator[Answer]:
     block = block_length(len(questions.items))
     empty = questions.stop <= questions.histories.offsets[questions.user]
     yield from _of_histories(live, questions, np.flatnonzero(~empty), block)
-    yield from _of_strangers(live, questions, np.flatnonzero(empty), block)
+    yield from strangers_answered(live, questions, np.flatnonzero(empty))
 
 
 def _of_histories(
@@ -104,10 +104,15 @@ class _World:
         return scores
 
 
-def _of_strangers(
-    live: LiveModel, questions: Questions, asked: Ints, block: int
-) -> Iterator[Answer]:
-    """Answer with decayed counts of the world, read forward once."""
+def strangers_answered(live: LiveModel, questions: Questions, asked: Ints) -> Iterator[Answer]:
+    """Answer questions without a history by decayed counts of the world, read forward once.
+
+    Args:
+        live: Whose half-life counts.
+        questions: All of them.
+        asked: [m] positions of those to answer.
+    """
+    block = block_length(len(questions.items))
     counts = DecayedCounts(live.popularity.half_life, len(questions.items))
     asked = asked[np.argsort(questions.world_stop[asked], kind="stable")]
     done = 0

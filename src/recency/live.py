@@ -3,6 +3,9 @@
 Weights stay as they are here. What moves are timelines (what each user did), states (what the
 encoder remembers of it), the experts' memories, and decayed counts (what is popular now, the
 fallback for users without a history). An event is visible to the next question.
+
+Several models may stand on the same events, as an ensemble's members do: they share vocabularies,
+timelines and, where their experts count alike, memories; an event told to one is known to all.
 """
 
 from collections.abc import Sequence
@@ -57,25 +60,36 @@ class LiveModel:
         vocabs: Rows of users, items and event types; grow with what is observed.
         histories: The events known so far.
         half_life: Of the fallback's counts, seconds.
+        beside: Stands on the same vocabularies and events already; shares them from now on.
     """
 
     def __init__(
-        self, model: SequenceModel, vocabs: Vocabs, histories: Histories, half_life: float
+        self,
+        model: SequenceModel,
+        vocabs: Vocabs,
+        histories: Histories,
+        half_life: float,
+        beside: "LiveModel | None" = None,
     ) -> None:
         self.model = model.eval()
         self.vocabs = vocabs
-        self.timelines = Timelines(histories)
+        self.timelines: Timelines = Timelines(histories) if beside is None else beside.timelines
         self.popularity = DecayedCounts(half_life, len(vocabs.items))
-        self.popularity.add(histories.items.astype(np.int64), histories.times)
+        self.popularity.add(histories.items, histories.times)
         self._states = States(model)
-        self.recall = (
-            None if model.experts is None else Recall(model.experts.config, self.timelines)
-        )
+        self._all: list[LiveModel] = [] if beside is None else beside._all
+        self.recall = self._own_recall()
+        self._all.append(self)
 
     @property
     def now(self) -> int:
         """Give the instant just after the newest event known, in microseconds."""
         return 0 if self.timelines.newest is None else self.timelines.newest + 1
+
+    @property
+    def n_learned(self) -> int:
+        """Count the items with weights: the first rows of the vocabulary."""
+        return self.model.n_items
 
     def observe(self, source: Log | Sequence[EventRow]) -> Observed:
         """Take events in; states follow when they are asked for.
@@ -86,10 +100,12 @@ class LiveModel:
         n_users, n_items = len(self.vocabs.users), len(self.vocabs.items)
         events = events_of(source, self.vocabs)
         intact = self.timelines.add(events)
-        self._states.forget(intact)
-        if self.recall is not None:
-            self.recall.take(events)
-        self.popularity.add(events.items, events.times)
+        for one in self._all:
+            one._states.forget(intact)
+            one.popularity.add(events.items, events.times)
+        for recall in dict.fromkeys(one.recall for one in self._all):
+            if recall is not None:
+                recall.take(events)
         return Observed(
             n_events=len(events),
             n_new_users=len(self.vocabs.users) - n_users,
@@ -199,6 +215,18 @@ class LiveModel:
         counts = DecayedCounts(self.popularity.half_life, n_items)
         counts.add(histories.items[before].astype(np.int64), histories.times[before])
         return counts.log_counts(at, n_items)
+
+    def _own_recall(self) -> Recall | None:
+        """Take part in the memories of a model beside whose experts count alike, or count anew."""
+        if self.model.experts is None:
+            return None
+        config = self.model.experts.config
+        alike = (
+            one.recall
+            for one in self._all
+            if one.model.experts is not None and one.model.experts.config == config
+        )
+        return next(alike, None) or Recall(config, self.timelines)
 
     def _outputs(self, users: Ints, histories: Histories, stops: Ints) -> Tensor:
         """Give outputs after each user's newest event before the question."""

@@ -29,23 +29,34 @@ def write_model(
 ) -> None:
     """Write a live model and its settings (JSON) into a folder, in one piece."""
     with written_folder(folder, settings) as draft:
-        weights = {name: t.cpu().contiguous() for name, t in live.model.state_dict().items()}
-        save_file(weights, draft / "weights.safetensors")
-        for name in _VOCABS:
-            getattr(live.vocabs, name).to_frame().write_parquet(draft / f"{name}.parquet")
-        save_arrays(_arrays(live.timelines.histories()), draft / "histories.safetensors")
-        if catalogue is not None:
-            catalogue.write(draft / "catalogue.parquet")
+        write_weights(draft / "weights.safetensors", live.model)
+        write_known(draft, live, catalogue)
 
 
-def load_weights(model: SequenceModel, manifest: Manifest) -> None:
+def write_weights(path: Path, model: SequenceModel) -> None:
+    """Write a model's weights as one part of a draft."""
+    save_file({name: t.cpu().contiguous() for name, t in model.state_dict().items()}, path)
+
+
+def write_known(draft: Path, live: LiveModel, catalogue: Catalogue | None) -> None:
+    """Write what is known whatever the weights: vocabularies, histories, catalogue."""
+    for name in _VOCABS:
+        getattr(live.vocabs, name).to_frame().write_parquet(draft / f"{name}.parquet")
+    save_arrays(_arrays(live.timelines.histories()), draft / "histories.safetensors")
+    if catalogue is not None:
+        catalogue.write(draft / "catalogue.parquet")
+
+
+def load_weights(
+    model: SequenceModel, manifest: Manifest, name: str = "weights.safetensors"
+) -> None:
     """Give a model the weights of a folder.
 
     Raises:
         FormatError: names or shapes do not fit the model.
     """
     try:
-        model.load_state_dict(load_file(manifest.path("weights.safetensors")))
+        model.load_state_dict(load_file(manifest.path(name)))
     except (SafetensorError, RuntimeError) as fault:
         raise FormatError(
             f"the weights in {manifest.folder} do not fit their settings: {fault}"

@@ -4,25 +4,26 @@ Fitting makes a `LiveModel`; everything else asks it. `observe` moves memories a
 alone, `partial_fit` moves both, `fit` starts afresh.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
 
-import numpy as np
 import polars as pl
 import torch
 
 from recency.answers import answers
+from recency.asking import Asking, Floats, refuse_strangers
 from recency.data.catalogue import Catalogue
-from recency.data.histories import Histories, Ints
+from recency.data.histories import Histories
 from recency.data.intake import EventRow, Vocabs
 from recency.data.log import Log
+from recency.data.prepared import Prepared, rows_of
 from recency.data.reading import read_log
 from recency.data.vocab import Id, Vocab
-from recency.errors import ConfigError, DataError, NotFittedError, UnknownIdError
-from recency.evaluation.protocol import Answer, Questions, block_length
-from recency.live import Floats, LiveModel, Observed
+from recency.errors import ConfigError, DataError, FormatError, NotFittedError
+from recency.evaluation.protocol import Answer, Questions
+from recency.live import LiveModel, Observed
 from recency.model_folder import (
     load_weights,
     read_catalogue,
@@ -38,17 +39,19 @@ from recency.nn.inputs import SPECIAL, InputConfig
 from recency.nn.model import RequestTime, SequenceModel
 from recency.nn.tide import Tide
 from recency.recommendations import Recommendations
-from recency.selection import Selection, SelectionArgs, best
-from recency.storage import read_manifest
-from recency.training.checkpoints import digest_tensors
+from recency.selection import Selection, SelectionArgs
+from recency.storage import Manifest, read_manifest
 from recency.training.config import Progress, TrainConfig, TrainingResult
 from recency.training.continuing import learn_on
+from recency.training.facts import model_version
 from recency.training.loop import train
-from recency.units import Instant, parse_duration, parse_instant
+from recency.training.run_folder import RunFolder
+from recency.training.trackers import Trackers, trackers_of
+from recency.training.transfer import Known, Transferred, start_from
+from recency.units import Instant, parse_duration
 
 _EXPERTS = ExpertConfig()
 Events = Log | pl.DataFrame | Sequence[EventRow]
-Ranked = tuple[list[list[Id]], list[list[float]], list[bool]]  # items, scores, fallback
 
 
 class SequenceRecommender:
@@ -90,6 +93,7 @@ class SequenceRecommender:
         self.cut: int | None = None
         self.model_version = ""
         self.training_result: TrainingResult | None = None
+        self.transferred: Transferred | None = None
         self._live: LiveModel | None = None
 
     @property
@@ -121,26 +125,58 @@ class SequenceRecommender:
     # --- learning ------------------------------------------------------------------------------
 
     def fit(
-        self, log: Log, items: Catalogue | None = None, progress: Progress | None = None
+        self,
+        log: Log | Prepared,
+        items: Catalogue | None = None,
+        progress: Progress | None = None,
+        *,
+        init_from: "SequenceRecommender | str | Path | None" = None,
+        init_items: bool = False,
+        tracker: Trackers | None = None,
+        run_dir: str | Path | None = None,
     ) -> Self:
         """Learn from a log, forgetting what was learned before.
 
         Args:
-            log: Training events; nothing later is looked at.
+            log: Training events; nothing later is looked at. One from `recency.read_prepared` may
+                be larger than memory.
             items: Attributes of items: titles, categories, availability.
             progress: Called after every training batch.
+            init_from: Start from the weights of another recommender with the same encoder, or of
+                its folder, mostly with other items; `transferred` tells what was taken over. It
+                must not have seen what this one is to be tested on.
+            init_items: Take over the vectors of items with the same id too; only where an id means
+                the same item in both.
+            tracker: Told of every epoch: ``"tensorboard"``, ``"wandb"``, ``"mlflow"``, an object
+                with the methods of `recency.training.trackers.Tracker`, or a list of them.
+            run_dir: Folder to keep the run in, enough to repeat it; see
+                `recency.training.run_folder`.
 
         Raises:
+            ConfigError: the other's encoder is another one, in any setting; a tracker cannot
+                begin; or ``run_dir`` holds another run.
             DataError: the log has nothing to learn a next item from.
             TrainingDivergedError: the loss is no longer finite.
         """
         if not len(log):
             raise DataError("expected a log with events, found an empty one.")
-        vocabs = Vocabs.of(log)
-        histories = Histories.build(log, vocabs.users, vocabs.items, vocabs.types)
+        trackers = trackers_of(tracker, run_dir)
+        if run_dir is not None:
+            kept = {"model": {"fallback_half_life": self.fallback_half_life}}
+            trackers.insert(0, RunFolder(run_dir, kept))
+        vocabs, histories = rows_of(log)
         model = self._new_model(len(vocabs.items), len(vocabs.types))
+        self.transferred = None
+        if init_from is not None:
+            other = (
+                init_from
+                if isinstance(init_from, SequenceRecommender)
+                else SequenceRecommender.load(init_from)
+            )
+            known = Known(other.live.model, other.live.vocabs)
+            self.transferred = start_from(known, Known(model, vocabs), items=init_items)
         self.training_result = train(
-            model, histories, self.training, seed=self.seed, progress=progress
+            model, histories, self.training, seed=self.seed, progress=progress, tracker=trackers
         )
         self.catalogue, self.cut = items, log.end
         self._start(model, vocabs, histories)
@@ -160,12 +196,23 @@ class SequenceRecommender:
             DataError: an event cannot be read, or there is nothing to learn from.
         """
         n_new = self.observe(events).n_events
-        if not n_new:
-            return self
+        return self.learn_observed(n_new, epochs) if n_new else self
+
+    def learn_observed(self, n_events: int, epochs: int = 1) -> Self:
+        """Learn on from the newest events observed: `partial_fit` without the observing.
+
+        Args:
+            n_events: How many of the events known are new; as many older ones are learned with
+                them.
+            epochs: Passes over them.
+
+        Raises:
+            DataError: there is nothing to learn from.
+        """
         live, histories = self.live, self.live.timelines.histories()
         live.model.grow(len(self.items), len(live.vocabs.types), seed=self.seed)
         self.training_result = learn_on(
-            live.model, histories, n_new, self.training, epochs=epochs, seed=self.seed
+            live.model, histories, n_events, self.training, epochs=epochs, seed=self.seed
         )
         self.cut = live.now
         self._start(live.model, live.vocabs, histories)
@@ -210,19 +257,7 @@ class SequenceRecommender:
         Raises:
             UnknownIdError: users were never seen and ``unknown="raise"``.
         """
-        instant, chosen = self._instant(at), Selection(**selection)
-        rows = self.users.rows([self.users.coerce(user) for user in users])
-        if unknown == "raise":
-            self._refuse_strangers(users, rows)
-        allowed = chosen.allowed(self.items, self.catalogue, instant)
-        block = block_length(len(self.items))
-        parts = []
-        for start in range(0, len(rows), block):
-            part = rows[start : start + block]
-            scores, fallback = self.live.scores(part, instant)
-            seen = None if chosen.repeats else self.live.seen(part, instant)
-            parts.append(self._ranked(best(scores, k, allowed, seen), fallback))
-        return self._recommendations(list(users), parts, instant)
+        return self._asking.recommend(users, k, at, unknown, Selection(**selection))
 
     def recommend_after(
         self,
@@ -241,14 +276,7 @@ class SequenceRecommender:
             at: As in `recommend`.
             **selection: As in `recommend`.
         """
-        histories, chosen = self.live.histories_of(history), Selection(**selection)
-        instant = self._instant(at)
-        if at is None and histories.n_events:
-            instant = max(instant, int(histories.times.max()) + 1)
-        scores, fallback = self.live.scores_after(histories, instant)
-        allowed = chosen.allowed(self.items, self.catalogue, instant)
-        found = best(scores, k, allowed, None if chosen.repeats else histories)
-        return self._recommendations([None], [self._ranked(found, fallback)], instant)
+        return self._asking.recommend_after(history, k, at, Selection(**selection))
 
     def score(self, users: Sequence[Id], items: Sequence[Id], at: Instant | None = None) -> Floats:
         """Score given items for users: [n users, n items]; -inf for items that weights lack.
@@ -256,11 +284,7 @@ class SequenceRecommender:
         Raises:
             UnknownIdError: a user or an item was never seen.
         """
-        rows = self.users.rows([self.users.coerce(one) for one in users])
-        columns = self.items.rows([self.items.coerce(one) for one in items])
-        self._refuse_strangers([*users, *items], np.concatenate((rows, columns)))
-        scores, _ = self.live.scores(rows, self._instant(at))
-        return scores[:, columns]
+        return self._asking.score(users, items, at)
 
     def similar_items(self, item: Id, k: int = 10) -> Recommendations:
         """Rank the items whose vectors point most nearly the same way (cosine in [-1, 1]).
@@ -268,16 +292,7 @@ class SequenceRecommender:
         Raises:
             UnknownIdError: the item has no vector: never seen, or first seen after the learning.
         """
-        row = self.items.row(self.items.coerce(item))
-        if not 0 <= row < self.live.model.n_items:
-            raise UnknownIdError(
-                f"item {item!r} has no vector: it was {'never seen' if row < 0 else 'seen'} "
-                f"{'' if row < 0 else 'only after the model learned'}; "
-                f"learn from events on it first (partial_fit)."
-            )
-        scores = self.live.cosines(row)
-        found = best(scores, k, np.ones(len(self.items), bool), None)
-        return self._recommendations([None], [self._ranked(found, [False])], self.live.now)
+        return self._asking.similar_items(item, k)
 
     def voices(self, users: Sequence[Id], at: Instant | None = None) -> pl.DataFrame:
         """Tell how much each expert is listened to: what a user, and a log, lives on.
@@ -291,8 +306,8 @@ class SequenceRecommender:
             UnknownIdError: a user was never seen.
         """
         rows = self.users.rows([self.users.coerce(one) for one in users])
-        self._refuse_strangers(users, rows)
-        names, shares = self.live.voices(rows, self._instant(at))
+        refuse_strangers(users, rows)
+        names, shares = self.live.voices(rows, self._asking.instant(at))
         columns = {name: shares[:, place] for place, name in enumerate(names)}
         return pl.DataFrame({"user_id": list(users), **columns}).fill_nan(None)
 
@@ -316,8 +331,7 @@ class SequenceRecommender:
             ``item_id``, ``timestamp``, and ``event_type`` where the log has types; no rows for a
             user never seen.
         """
-        row = self.users.row(self.users.coerce(user))
-        return self.live.events_of(row, self._instant(at))
+        return self._asking.history(user, at)
 
     def answer(self, questions: Questions) -> Iterator[Answer]:
         """Answer the questions of `recency.evaluate`; see `recency.evaluation.protocol`."""
@@ -327,7 +341,7 @@ class SequenceRecommender:
 
     def save(self, folder: str | Path) -> None:
         """Write the model with all it knows into a folder; see `recency.storage`."""
-        write_model(folder, self._settings(), self.live, self.catalogue)
+        write_model(folder, self.settings(), self.live, self.catalogue)
 
     @classmethod
     def load(cls, folder: str | Path, encoder: Encoder | None = None) -> Self:
@@ -342,7 +356,30 @@ class SequenceRecommender:
             ConfigError: the encoder is none of Recency's and was not passed.
         """
         manifest = read_manifest(folder)
-        settings = manifest.content
+        if "encoder" not in manifest.content:
+            raise FormatError(
+                f"expected one model in {folder}, found an ensemble; read it with recency.load."
+            )
+        return cls.restored(manifest, manifest.content, encoder=encoder)
+
+    @classmethod
+    def restored(
+        cls,
+        manifest: Manifest,
+        settings: dict[str, Any],
+        weights: str = "weights.safetensors",
+        encoder: Encoder | None = None,
+        beside: LiveModel | None = None,
+    ) -> Self:
+        """Rebuild a fitted model from parts of a folder; that of an ensemble holds several.
+
+        Args:
+            manifest: Of the folder.
+            settings: As `settings` gave them.
+            weights: Name of the part with the weights.
+            encoder: As in `load`.
+            beside: A live model of the same folder, whose vocabularies and events are shared.
+        """
         if encoder is None:
             made_of = dict(settings["encoder"])
             encoder = make_encoder(made_of.pop("name"), made_of)
@@ -357,31 +394,16 @@ class SequenceRecommender:
             seed=settings["seed"],
         )
         model = one._new_model(settings["n_items"], settings["n_types"])
-        load_weights(model, manifest)
+        load_weights(model, manifest, weights)
         one.catalogue, one.cut = read_catalogue(manifest), settings["cut"]
-        one._start(model, read_vocabs(manifest), read_histories(manifest))
+        if beside is None:
+            one._start(model, read_vocabs(manifest), read_histories(manifest))
+        else:
+            one._start(model, beside.vocabs, beside.timelines.histories(), beside)
         return one
 
-    # --- inside --------------------------------------------------------------------------------
-
-    def _new_model(self, n_items: int, n_types: int) -> SequenceModel:
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            return SequenceModel(
-                self.encoder.clone(),
-                n_items,
-                n_types,
-                self.inputs,
-                self.request_time,
-                self.experts,
-            )
-
-    def _start(self, model: SequenceModel, vocabs: Vocabs, histories: Histories) -> None:
-        """Put a trained model to work; states of older weights go with the old live model."""
-        self._live = LiveModel(model, vocabs, histories, self.fallback_half_life)
-        self.model_version = digest_tensors(model.state_dict())[:12]
-
-    def _settings(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
+        """Give everything but weights and events that a fitted model is made of, as JSON."""
         model = self.live.model
         types = model.events.types
         return {
@@ -398,37 +420,36 @@ class SequenceRecommender:
             "cut": self.cut,
         }
 
-    def _instant(self, at: Instant | None) -> int:
-        return self.live.now if at is None else parse_instant(at)
+    # --- inside --------------------------------------------------------------------------------
 
-    def _refuse_strangers(self, ids: Sequence[Id], rows: np.ndarray[Any, Any]) -> None:
-        strangers = [one for one, row in zip(ids, rows, strict=True) if row < 0]
-        if strangers:
-            raise UnknownIdError(
-                f"{len(strangers)} of {len(ids)} ids were never seen: "
-                f"{', '.join(map(repr, strangers[:5]))}. recommend(unknown='popular') serves "
-                f"users anyway."
+    def _new_model(self, n_items: int, n_types: int) -> SequenceModel:
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            return SequenceModel(
+                self.encoder.clone(),
+                n_items,
+                n_types,
+                self.inputs,
+                self.request_time,
+                self.experts,
+                self.training.temperature,
             )
 
-    def _ranked(self, found: tuple[list[Ints], list[Floats]], fallback: Iterable[bool]) -> Ranked:
-        lists, values = found
-        items = [self.items.take(rows) for rows in lists]
-        return items, [row.tolist() for row in values], [bool(one) for one in fallback]
+    def stand_beside(self, other: LiveModel) -> None:
+        """Share the vocabularies and events of a live model that was fitted on the same log."""
+        self._start(self.live.model, other.vocabs, other.timelines.histories(), other)
 
-    def _recommendations(
-        self, users: list[Id | None], parts: list[Ranked], at: int
-    ) -> Recommendations:
-        return Recommendations(
-            users=users,
-            items=[one for items, _, _ in parts for one in items],
-            scores=[one for _, scores, _ in parts for one in scores],
-            fallback=[one for _, _, fallback in parts for one in fallback],
-            at=at,
-            as_of=self.live.timelines.newest,
-            model_version=self.model_version,
-        )
+    def _start(
+        self,
+        model: SequenceModel,
+        vocabs: Vocabs,
+        histories: Histories,
+        beside: LiveModel | None = None,
+    ) -> None:
+        """Put a trained model to work; states of older weights go with the old live model."""
+        self._live = LiveModel(model, vocabs, histories, self.fallback_half_life, beside)
+        self.model_version = model_version(model)
 
-
-def load(folder: str | Path, encoder: Encoder | None = None) -> SequenceRecommender:
-    """Read a model that `SequenceRecommender.save` wrote; see `SequenceRecommender.load`."""
-    return SequenceRecommender.load(folder, encoder)
+    @property
+    def _asking(self) -> Asking:
+        return Asking(self.live, self.catalogue, self.model_version)

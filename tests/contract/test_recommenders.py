@@ -24,6 +24,7 @@ from recency.baselines import (
 from recency.data.log import TIME, Log
 from recency.data.synthetic import noise
 from recency.data.vocab import Vocab
+from recency.ensemble import Ensemble
 from recency.evaluation.evaluate import evaluate
 from recency.evaluation.protocol import Answer, Questions, Recommender, World
 from recency.evaluation.questions import questions_of
@@ -37,6 +38,11 @@ def sequence(request_time: Literal["known", "unknown"] = "unknown") -> SequenceR
     return SequenceRecommender(GRU(8), training=training, request_time=request_time)
 
 
+def ensemble(fusion: Literal["scores", "ranks"]) -> Ensemble:
+    """Mix members whose weights are learned: a fifth of the short log is enough for them."""
+    return Ensemble([sequence(), Markov(), RecentItems()], fusion, valid_share=0.2)
+
+
 MAKERS: dict[str, Callable[[], Recommender]] = {
     "popularity": Popularity,
     "decayed-popularity": DecayedPopularity,
@@ -47,6 +53,8 @@ MAKERS: dict[str, Callable[[], Recommender]] = {
     "matrix-factorisation": lambda: MatrixFactorisation(4, epochs=2),
     "sequence, request time unknown": sequence,
     "sequence, request time known": lambda: sequence("known"),
+    "ensemble, fusion of scores": lambda: ensemble("scores"),
+    "ensemble, fusion of ranks": lambda: ensemble("ranks"),
 }
 
 

@@ -6,6 +6,7 @@ import pytest
 from recency.data.batches import TrainingBatch, TrainingWindows
 from recency.data.histories import NO_GAP, UNKNOWN, Histories
 from recency.errors import ConfigError
+from recency.training.plan import tokens_for
 
 SECOND = 1_000_000
 
@@ -186,6 +187,40 @@ def test_batches_keep_the_budget_and_waste_little():
     for part in parts:
         longest, width = int(part.batch.lengths.max()), part.batch.items.shape[1]
         assert longest <= width <= longest * 17 / 16
+
+
+SHAPES = {
+    "a shop": lambda rng: 1 + rng.lognormal(2.5, 1.0, 10_000),
+    "news, short histories": lambda rng: 1 + rng.lognormal(1.2, 0.8, 40_000),
+    "films, long histories": lambda rng: 20 + rng.lognormal(4.5, 1.0, 1_000),
+    "tiny": lambda rng: rng.integers(1, 100, 60),
+}
+
+
+@pytest.mark.parametrize("max_len", [50, 200])
+@pytest.mark.parametrize("shape", SHAPES)
+def test_padding_is_a_small_share_of_any_log(shape, max_len):
+    rng = np.random.default_rng(0)
+    lengths = SHAPES[shape](rng).astype(np.int64)
+    n = int(lengths.sum())
+    histories = Histories(
+        offsets=np.append(0, np.cumsum(lengths)),
+        items=np.zeros(n, np.int32),
+        times=np.arange(n) * SECOND,
+    )
+    windows = TrainingWindows(histories, max_len=max_len)
+    parts = [part.batch for part in windows.epoch(tokens_for(windows.n_targets), rng)]
+    real, cells = sum(int(one.lengths.sum()) for one in parts), sum(one.items.size for one in parts)
+    assert 1 - real / cells < (0.10 if shape == "tiny" else 0.05)
+
+
+def test_blocks_change_no_target(monkeypatch):
+    whole = TrainingWindows(random_histories(4, ties=0.7), max_len=9)
+    monkeypatch.setattr("recency.data.histories.BLOCK", 7)
+    parts = TrainingWindows(random_histories(4, ties=0.7), max_len=9)
+    assert parts.positions.tolist() == whole.positions.tolist()
+    assert parts._sources.tolist() == whole._sources.tolist()
+    assert parts.positions.dtype == np.int64 and parts.nbytes == 8 * parts.n_targets
 
 
 def test_a_window_longer_than_the_budget_is_a_batch_of_its_own():

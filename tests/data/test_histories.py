@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recency.data.histories import NO_GAP, PADDING, UNKNOWN, Histories, ragged_positions
+from recency.data.histories import (
+    NO_GAP,
+    PADDING,
+    UNKNOWN,
+    Histories,
+    ragged_positions,
+    stable_order,
+)
 from recency.data.log import Log
 from recency.data.vocab import Vocab
 from recency.errors import DataError
@@ -99,6 +106,35 @@ def test_select_is_indexing_by_user(rows: list[tuple[int, int, int]], order: lis
         theirs = slice(h.offsets[user], h.offsets[user + 1])
         assert chosen.items[ours].tolist() == h.items[theirs].tolist()
         assert chosen.gaps[ours].tolist() == h.gaps[theirs].tolist()
+
+
+@given(st.lists(EVENT, min_size=1, max_size=40), st.integers(0, 10_000))
+def test_gathered_gaps_are_those_of_the_events(rows: list[tuple[int, int, int]], seed: int) -> None:
+    h = build(log_of(rows))
+    rng = np.random.default_rng(seed)
+    users = rng.integers(0, h.n_users, 6)
+    starts = h.offsets[users] + rng.integers(0, h.lengths[users] + 1)
+    stops = rng.integers(starts, h.offsets[users + 1] + 1)
+    batch = h.gather(starts, stops)
+    for gaps, start, stop in zip(batch.gaps, starts, stops, strict=True):
+        assert gaps[: stop - start].tobytes() == h.gaps[start:stop].tobytes()
+        assert (gaps[stop - start :] == NO_GAP).all()
+
+
+@given(st.lists(EVENT, min_size=1, max_size=40), st.integers(1, 50))
+def test_blocks_part_the_users(rows: list[tuple[int, int, int]], most: int) -> None:
+    h = build(log_of(rows))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("recency.data.histories.BLOCK", most)
+        blocks = list(h.blocks())
+    assert [user for first, last in blocks for user in range(first, last)] == list(range(h.n_users))
+    assert all(h.lengths[a:b].sum() <= most or b == a + 1 for a, b in blocks)
+
+
+@given(st.lists(st.integers(0, 9)))
+def test_the_stable_order_is_a_stable_argsort(rows: list[int]) -> None:
+    found = stable_order(np.array(rows, np.int64))
+    assert found.tolist() == np.argsort(np.array(rows, np.int64), kind="stable").tolist()
 
 
 def test_ragged_positions() -> None:

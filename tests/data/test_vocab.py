@@ -35,6 +35,42 @@ def test_a_row_once_given_never_moves(parts: list[list[int]]) -> None:
     assert again.ids.equals(vocab.ids) and again.dtype == vocab.dtype
 
 
+LARGEST = 2**63 - 1
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        [7, -3, 5],  # close together: looked up in a table
+        [LARGEST, LARGEST - 2, LARGEST - 9],
+        [-(2**63), 1 - 2**63],
+        [0, 10**12, -(10**15)],  # far apart: joined
+        [4],
+        [],
+    ],
+)
+def test_integers_are_found_wherever_they_lie(ids: list[int]) -> None:
+    vocab = Vocab.from_ids(pl.Series(ids, dtype=pl.Int64))
+    asked = [*ids, 6, LARGEST, -(2**63), LARGEST - 1, *ids]
+    expected = [ids.index(one) if one in ids else -1 for one in asked]
+    assert vocab.rows(pl.Series(asked)).tolist() == expected
+    assert vocab.rows(pl.Series([None, *asked], dtype=pl.Int64)).tolist() == [-1, *expected]
+    assert vocab.rows(asked).tolist() == expected
+
+
+def test_single_ids_and_columns_may_come_in_any_turn() -> None:
+    vocab = Vocab.from_ids(pl.Series(["a"]))
+    assert vocab.extend(pl.Series(["b", "a", "b"])).tolist() == [1, 0, 1]  # before any look-up
+    assert vocab.extend(["c", "a", "c"]).tolist() == [2, 0, 2]
+    assert vocab.extend(pl.Series(["d", "c"])).tolist() == [3, 2]
+    assert vocab.extend(["e"]).tolist() == [4]
+    assert vocab.ids.to_list() == vocab.take(range(5)) == ["a", "b", "c", "d", "e"]
+    assert (len(vocab), vocab.row("d"), vocab.id_of(4), "e" in vocab) == (5, 3, "e", True)
+    assert vocab.rows(pl.Series(["e", "f"])).tolist() == [4, -1]
+    with pytest.raises(DataError, match=r"ids of this log are text, found \[None\]"):
+        vocab.extend(pl.Series(["g", None]))
+
+
 def test_ids_from_the_wire_take_the_type_of_the_log() -> None:
     numbers, texts = Vocab(pl.Int64), Vocab(pl.String)
     assert (numbers.coerce("42"), numbers.coerce(42)) == (42, 42)

@@ -10,6 +10,7 @@ from torch import Tensor
 from recency.data.histories import Histories
 from recency.errors import ConfigError
 from recency.nn.inputs import SPECIAL, InputConfig, Tensors
+from recency.nn.losses import Sample
 from recency.nn.model import SequenceModel
 from recency.nn.recurrent import GRU, LSTM, RNN
 from recency.nn.time import CalendarEncoding
@@ -166,7 +167,37 @@ def test_the_loss_is_the_cross_entropy_of_the_scores():
     torch.testing.assert_close(model.loss(query, targets), expected)
 
 
+@torch.no_grad()
+def test_with_a_temperature_a_score_is_the_cosine_over_it_plus_the_bias():
+    model, query, targets = new_model(), torch.randn(3, 8), torch.tensor([4, 0, 19])
+    model.temperature = 0.2
+    scores = model.scores(query)
+    cosine = torch.nn.functional.cosine_similarity(query[1], model.items[7 + SPECIAL], dim=0)
+    torch.testing.assert_close(scores[1, 7], cosine / 0.2 + model.bias[7])
+    expected = torch.nn.functional.cross_entropy(scores, targets)
+    torch.testing.assert_close(model.loss(query, targets), expected)
+    everything = Sample(torch.arange(20))
+    torch.testing.assert_close(model.loss(query, targets, everything), expected)
+
+
+@torch.no_grad()
+def test_a_sample_is_read_by_the_rows_that_the_table_holds():
+    """A model with some rows only loses as the whole one does, catalogue size included."""
+    whole, part = new_model(), new_model()
+    rows, query, targets = torch.tensor([2, 5, 11, 17]), torch.randn(3, 8), torch.tensor([5, 17, 2])
+    part.items = torch.nn.Parameter(whole.items[[0, 1, *(rows + SPECIAL).tolist()]])
+    part.bias = torch.nn.Parameter(whole.bias[rows])
+    for calibration in (None, 0.5):
+        sample = Sample(torch.tensor([11, 2, 11]), n_items=20, calibration=calibration)
+        lent = replace(sample, rows=rows)
+        close(part.loss(query, targets, lent), whole.loss(query, targets, sample))
+
+
 def test_impossible_models_are_refused():
+    with pytest.raises(
+        ConfigError, match=r"SequenceModel\(temperature=0\): expected a number above"
+    ):
+        SequenceModel(GRU(4), 5, temperature=0)
     with pytest.raises(ConfigError, match=r"SequenceModel\(n_items=0\): expected at least one"):
         SequenceModel(GRU(4), 0)
     with pytest.raises(ConfigError, match="expected 'unknown' or 'known'"):

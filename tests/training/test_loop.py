@@ -69,15 +69,15 @@ def test_bfloat16_learns_too_and_leaves_float32_weights(new_model, histories, un
     assert result.history[-1].loss < 1.5
     assert {weight.dtype for weight in model.parameters()} == {torch.float32}
     exact = new_model("known")
-    train(exact, histories, unjudged)
+    precise = train(exact, histories, unjudged)
     assert not same_bits(model, exact)
+    for rounded, one in zip(result.history, precise.history, strict=True):
+        assert rounded.loss == pytest.approx(one.loss, rel=0.02)
 
 
 def test_a_sample_of_the_items_is_enough_to_learn_from(new_model, histories, config):
     result = train(new_model(), histories, replace(config, negatives=6))
     assert result.valid is not None and result.valid > 0.75
-    assert TrainConfig().drawn(20_000) == 0 and TrainConfig().drawn(20_001) == 1_024
-    assert TrainConfig(negatives=0).drawn(10**6) == 0
 
 
 @pytest.mark.gpu

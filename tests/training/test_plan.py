@@ -7,6 +7,7 @@ import pytest
 
 from recency.data.batches import TrainingWindows
 from recency.data.histories import UNKNOWN, Histories
+from recency.training import plan as plans
 from recency.training.config import TrainConfig
 from recency.training.plan import as_seen_at, plan_training, tokens_for
 
@@ -72,3 +73,16 @@ def test_batches_grow_with_the_root_of_the_targets(n_targets, tokens):
 def test_tokens_said_are_tokens_used(histories, config):
     assert plan_training(histories, config, None).tokens == 64
     assert plan_training(histories, TrainConfig(), None).tokens == 256
+
+
+def test_a_judgement_over_many_items_asks_for_fewer_targets(monkeypatch):
+    times = np.tile(np.arange(50, dtype=np.int64), 20) * 60_000_000
+    items = np.arange(1_000, dtype=np.int32) % 40
+    histories = Histories(np.arange(21) * 50, items, times)
+    asked = TrainConfig(max_valid_targets=60)
+    newest = plan_training(histories, asked, None).newest
+    assert newest is not None and newest.n_targets == 60
+    monkeypatch.setattr(plans, "JUDGED", 40 * 30)  # scores of 30 targets
+    fewer = plan_training(histories, asked, None)
+    assert fewer.newest is not None and fewer.arrivals is not None
+    assert fewer.newest.n_targets == fewer.arrivals.n_targets == 30

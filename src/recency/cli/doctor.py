@@ -1,4 +1,7 @@
-"""``recency doctor``: what is installed, what the machine has, and whether it all works."""
+"""``recency doctor``: what is installed, what the machine has, and whether it all works.
+
+With ``--profile`` it measures instead: what the machine can do, and where training spends its time.
+"""
 
 import os
 import platform
@@ -7,20 +10,74 @@ import time
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from recency import __version__
 from recency.cli import output
-from recency.errors import RecencyError
+from recency.errors import ConfigError, RecencyError
 
 _PACKAGES = ("torch", "polars", "numpy", "scipy", "fastapi", "uvicorn", "pydantic", "matplotlib")
 _OPTIONAL = ("pandas", "pyarrow", "implicit", "tensorboard")
 
 
-def doctor(json: output.Json = False) -> None:
-    """Show versions, device and threads, and run a test of a few seconds."""
+def doctor(
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Tell where a training step's time goes instead.")
+    ] = False,
+    log: Annotated[str | None, typer.Option(help="Event file to profile; default: drawn.")] = None,
+    config: Annotated[Path | None, typer.Option(help="run.toml of the profiled model.")] = None,
+    encoder: Annotated[str | None, typer.Option(help="tide, transformer, gru, lstm, …")] = None,
+    dim: Annotated[int | None, typer.Option(help="Width of the encoder.")] = None,
+    layers: Annotated[int | None, typer.Option(help="Layers or blocks of the encoder.")] = None,
+    experts: Annotated[
+        bool | None, typer.Option("--experts/--no-experts", help="Mix simple memories in.")
+    ] = None,
+    items: Annotated[int, typer.Option(min=2, help="Items of a drawn log.")] = 5_000,
+    max_len: Annotated[int | None, typer.Option(help="Most events a window.")] = None,
+    precision: Annotated[str | None, typer.Option(help="fp32 or bf16.")] = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="Of the processor.")] = None,
+    seconds: Annotated[float, typer.Option(min=0.1, help="Of training steps to profile.")] = 4.0,
+    json: output.Json = False,
+) -> None:
+    """Show versions, device and threads, and run a test of a few seconds; or profile training."""
+    model = {"encoder": encoder, "dim": dim, "layers": layers, "experts": experts}
+    training = {"max_len": max_len, "precision": precision}
+    if profile:
+        changes = {"model": model, "training": training}
+        _profile(config, changes, (log, items, seconds, threads), as_json=json)
+        return
+    given = {"log": log, "config": config, "threads": threads} | model | training
+    if asked := [
+        f"--{name.replace('_', '-')}" for name, value in given.items() if value is not None
+    ]:
+        raise ConfigError(f"expected --profile beside {', '.join(asked)}; nothing else reads them.")
+    _examine(as_json=json)
+
+
+def _profile(
+    config: Path | None,
+    changes: dict[str, dict[str, Any]],
+    run: tuple[str | None, int, float, int | None],
+    *,
+    as_json: bool,
+) -> None:
+    """Measure one model as the settings say; ``run``: log, items, seconds, threads."""
+    from recency.cli.profile import profile, text
+    from recency.cli.run_config import read_run_config
+
+    log, n_items, seconds, threads = run
+    settings = read_run_config(config, changes)
+    if threads is not None:
+        import torch
+
+        torch.set_num_threads(threads)
+    output.result(profile(settings, log, n_items, seconds), as_json=as_json, text=text)
+
+
+def _examine(*, as_json: bool) -> None:
+    """Show versions, device and threads, and run the checks; exit code 1 where one fails."""
     checks = [_run(name, check) for name, check in _CHECKS.items()]
     facts = {
         "recency": __version__,
@@ -31,7 +88,7 @@ def doctor(json: output.Json = False) -> None:
         "checks": checks,
         "ok": all(one["ok"] for one in checks),
     }
-    output.result(facts, as_json=json, text=_text)
+    output.result(facts, as_json=as_json, text=_text)
     if not facts["ok"]:
         raise typer.Exit(1)
 

@@ -48,9 +48,9 @@ def evaluate(
     from dataclasses import asdict
 
     from recency.evaluation.evaluate import evaluate as judge
-    from recency.recommender import SequenceRecommender
+    from recency.loading import load
 
-    model = SequenceRecommender.load(folder)
+    model = load(folder)
     test = _test(events(file, settings), model.cut, file)
     protocol = asdict(settings.evaluate)
     report = judge(model, test, baselines=baselines, catalogue=model.catalogue, **protocol)

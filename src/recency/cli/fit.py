@@ -1,5 +1,8 @@
 """``recency fit``: learn from an event file and save the model."""
 
+import sys
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,11 +13,15 @@ from recency.cli import output
 from recency.cli.inspect import File, Item, Time, Unit, User
 from recency.cli.progress import training_bar
 from recency.cli.run_config import RunConfig, read_run_config
+from recency.errors import ConfigError
 
 if TYPE_CHECKING:
     from recency.data.catalogue import Catalogue
     from recency.data.log import Log
+    from recency.data.prepared import Prepared
     from recency.recommender import SequenceRecommender
+    from recency.training.run_folder import RunFolder
+    from recency.training.trackers import Tracker
 
 
 def fit(
@@ -35,6 +42,12 @@ def fit(
     epochs: Annotated[int | None, typer.Option(help="Most passes over the events.")] = None,
     device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
     seed: Annotated[int | None, typer.Option(help="Repeats a run.")] = None,
+    tracker: Annotated[
+        list[str] | None, typer.Option(help="tensorboard, wandb or mlflow; may be repeated.")
+    ] = None,
+    run_dir: Annotated[
+        Path | None, typer.Option(help="Folder that keeps all it takes to repeat the run.")
+    ] = None,
     user: User = None,
     item: Item = None,
     time: Time = None,
@@ -51,14 +64,21 @@ def fit(
             "training": {"epochs": epochs, "device": device},
         },
     )
-    log = training_log(file, settings)
+    if settings.ensemble is not None:
+        _fit_ensemble(settings, file, items, out, tracked=bool(tracker or run_dir), as_json=json)
+        return
+    kept = None if run_dir is None else _run_folder(run_dir, settings)
+    trackers = _trackers(tracker, kept)
+    log = log_to_learn(file, settings)
     catalogue = None if items is None else _items(items)
     recommender = settings.recommender()
     began = perf_counter()
     with training_bar() as progress:
-        recommender.fit(log, catalogue, progress)
+        recommender.fit(log, catalogue, progress, tracker=trackers)
     recommender.save(out)
     output.result(_facts(recommender, log, out, perf_counter() - began), as_json=json, text=_text)
+    if kept is not None and not kept.whole:  # a note has said why; the model is saved
+        raise typer.Exit(1)
 
 
 def data_flags(
@@ -73,8 +93,10 @@ def data_flags(
 def training_log(file: str, settings: RunConfig) -> "Log":
     """Read the events that a run learns from."""
     log = events(file, settings)
-    until = settings.split.until
-    return log if until is None else log.split_at(instant(log, until))[0]
+    if settings.split.until is None:
+        return log
+    cut = instant(log, settings.split.until)
+    return log if cut == log.end else log.split_at(cut)[0]  # a run folder may name the very end
 
 
 def events(file: str, settings: RunConfig) -> "Log":
@@ -104,6 +126,60 @@ def instant(log: "Log", at: str | float) -> int:
     return log.quantile(share)
 
 
+def log_to_learn(file: str, settings: RunConfig) -> "Log | Prepared":
+    """Open a prepared folder, or read an event file."""
+    from recency.cli.run_config import DataSection
+    from recency.data.prepared import is_prepared, read_prepared
+
+    if not is_prepared(file):
+        return training_log(file, settings)
+    if settings.data != DataSection() or settings.split.until is not None:
+        raise ConfigError(
+            f"{file} is a prepared folder: columns, units and the end of what is learned were "
+            f"settled by recency prepare; give its flags there and leave --until and [data] out."
+        )
+    return read_prepared(file)
+
+
+def _fit_ensemble(
+    settings: RunConfig, file: str, items: str | None, out: Path, *, tracked: bool, as_json: bool
+) -> None:
+    if tracked:
+        raise ConfigError(
+            "--tracker and --run-dir follow the training of one model, but run.toml has a section "
+            "[ensemble]; leave one of both out."
+        )
+    from recency.cli.ensemble import fit_ensemble
+
+    log = log_to_learn(file, settings)
+    catalogue = None if items is None else _items(items)
+    fit_ensemble(settings, log, catalogue, out, as_json=as_json)
+
+
+def _run_folder(folder: Path, settings: RunConfig) -> "RunFolder":
+    """Make a run folder that also knows what the command line knows."""
+    from recency.training.run_folder import RunFolder
+    from recency.units import parse_duration
+
+    half_life = parse_duration(settings.model.fallback_half_life)
+    sections = {
+        "data": asdict(settings.data),
+        "model": {"fallback_half_life": half_life},
+        "evaluate": asdict(settings.evaluate),
+    }
+    began = datetime.now(UTC).isoformat(timespec="seconds")
+    return RunFolder(folder, sections, {"began": began, "command": ["recency", *sys.argv[1:]]})
+
+
+def _trackers(names: list[str] | None, kept: "RunFolder | None") -> "list[Tracker]":
+    """Give the trackers of a run, the run folder first."""
+    if kept is None and names is None:
+        return []
+    from recency.training.trackers import trackers_of
+
+    return trackers_of(names) if kept is None else [kept, *trackers_of(names, kept.folder)]
+
+
 def _items(file: str) -> "Catalogue":
     from recency.data.reading import read_items
 
@@ -111,7 +187,7 @@ def _items(file: str) -> "Catalogue":
 
 
 def _facts(
-    recommender: "SequenceRecommender", log: "Log", out: Path, seconds: float
+    recommender: "SequenceRecommender", log: "Log | Prepared", out: Path, seconds: float
 ) -> dict[str, Any]:
     from recency.units import format_instant
 
@@ -129,6 +205,7 @@ def _facts(
         "valid_ndcg@10": result.valid,
         "n_targets": result.n_targets,
         "seconds": round(seconds, 1),
+        "choices": list(result.choices),
         "notes": list(result.notes),
     }
 
@@ -143,4 +220,6 @@ def _text(facts: dict[str, Any]) -> str:
         f"Saved in {facts['folder']}. Next: recency evaluate {facts['folder']} FILE, "
         f"recency serve {facts['folder']}",
     ]
-    return "\n".join([*(f"Note: {note}" for note in facts["notes"]), *lines])
+    told = [f"Chosen: {choice}" for choice in facts["choices"]]
+    told += [f"Note: {note}" for note in facts["notes"]]
+    return "\n".join([*told, *lines])

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
+    from recency.data.preparation import Progress as PreparationProgress
     from recency.training.config import Progress as TrainingProgress
     from recency.training.config import TrainingStep
 
@@ -32,7 +33,8 @@ def training_bar() -> Iterator["TrainingProgress"]:
 
         def show(step: "TrainingStep") -> None:
             if step.stage not in stages:
-                name = _STAGES[step.stage]
+                member, colon, stage = step.stage.rpartition(": ")  # an ensemble names the member
+                name = f"{member}{colon}{_STAGES[stage]}"
                 stages[step.stage] = bar.add_task(name, total=step.epochs, facts="")
             valid = "" if step.valid is None else f", NDCG@10 {step.valid:.4f}"
             left = f"{step.eta / 60:.0f} min" if step.eta >= 120 else f"{step.eta:.0f} s"
@@ -42,5 +44,20 @@ def training_bar() -> Iterator["TrainingProgress"]:
                 facts=f"epoch {step.epoch}/{step.epochs}, loss {step.loss:.3f}{valid}, "
                 f"at most {left} left",
             )
+
+        yield show
+
+
+@contextmanager
+def preparation_bar() -> Iterator["PreparationProgress"]:
+    """Show the stages of a preparation; give the callback for it."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        stages: dict[str, int] = {}
+
+        def show(stage: str, share: float) -> None:
+            if stage not in stages:
+                stages[stage] = bar.add_task(stage, total=1.0)
+            bar.update(stages[stage], completed=share)  # type: ignore[arg-type]  # rich's TaskID is an int
 
         yield show

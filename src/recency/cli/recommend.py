@@ -27,9 +27,9 @@ def recommend(
     """Rank items for users of a saved model."""
     from datetime import UTC, datetime
 
-    from recency.recommender import SequenceRecommender
+    from recency.loading import load
 
-    model = SequenceRecommender.load(folder)
+    model = load(folder)
     instant = datetime.now(UTC) if at == "now" else at
     users = [model.users.coerce(one) for one in user]
     found = model.recommend(users, k, at=instant, repeats=repeats, categories=category)

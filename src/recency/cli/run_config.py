@@ -6,13 +6,15 @@
 [encoder]   further arguments of the encoder, such as Tide's window
 [inputs]    see recency.InputConfig
 [experts]   see recency.ExpertConfig
-[training]  see recency.TrainConfig
+[training]  see recency.TrainConfig; [training.augmentation] and [training.contrast] for small logs
+[ensemble]  seeds, encoders, baselines, fusion, valid_share: several models that answer as one
 [evaluate]  k, history, repeats, reading, ties, targets, max_targets
+[tune]      trials, minutes, workers, folds, horizon, prune, and [tune.space]; see recency.tune
 """
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -67,6 +69,20 @@ class ModelSection:
 
 
 @dataclass(frozen=True)
+class EnsembleSection:
+    """Choose members: each encoder under each seed, and baselines; see `recency.Ensemble`.
+
+    ``encoders`` left empty are the one of ``[model]``; seeds count up from its seed.
+    """
+
+    seeds: int = 1
+    encoders: list[str] = field(default_factory=list)
+    baselines: list[str] = field(default_factory=list)
+    fusion: Literal["scores", "ranks"] = "scores"
+    valid_share: float = 0.1
+
+
+@dataclass(frozen=True)
 class EvaluateSection:
     """Choose the protocol; see `recency.evaluate`."""
 
@@ -80,6 +96,19 @@ class EvaluateSection:
 
 
 @dataclass(frozen=True)
+class TuneSection:
+    """Say how settings are searched; see `recency.tune`."""
+
+    trials: int = 30
+    minutes: float | None = None
+    workers: int = 1
+    folds: int = 0
+    horizon: str | float = "7d"
+    prune: bool = True
+    space: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """Hold all sections; those with torch behind them are None where the defaults will do."""
 
@@ -90,7 +119,9 @@ class RunConfig:
     inputs: "InputConfig | None" = None
     experts: "ExpertConfig | None" = None
     training: "TrainConfig | None" = None
+    ensemble: EnsembleSection | None = None
     evaluate: EvaluateSection = EvaluateSection()
+    tune: TuneSection = TuneSection()
 
     def recommender(self) -> "SequenceRecommender":
         """Make the recommender that the file describes, not yet fitted."""
@@ -174,7 +205,9 @@ def _kinds(table: dict[str, Any]) -> dict[str, type]:
         "split": SplitSection,
         "model": ModelSection,
         "encoder": dict,
+        "ensemble": EnsembleSection,
         "evaluate": EvaluateSection,
+        "tune": TuneSection,
     }
     if "inputs" in table:
         from recency.nn.inputs import InputConfig
@@ -196,7 +229,7 @@ def _checked(kind: type, values: dict[str, Any], name: str, faults: list[str]) -
     from pydantic import TypeAdapter, ValidationError
 
     known = [one.name for one in fields(kind)]
-    faults += _unknown_keys(values, known, f"{name}.")
+    faults += _strangers(kind, values, f"{name}.")
     try:
         return TypeAdapter(kind).validate_python(
             {key: value for key, value in values.items() if key in known}
@@ -209,8 +242,20 @@ def _checked(kind: type, values: dict[str, Any], name: str, faults: list[str]) -
 def _told(error: Any, name: str) -> str:
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
-    key = ".".join([name, *(str(one) for one in error["loc"][:1])])
+    place = [str(one) for one in error["loc"]]
+    nested = place[:1] in (["augmentation"], ["contrast"])
+    key = ".".join([name, *place[: 2 if nested else 1]])
     return f"{key}={error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}."
+
+
+def _strangers(kind: type, table: Mapping[str, Any], prefix: str) -> list[str]:
+    """Name keys that a section, or a section inside it, does not know."""
+    faults = _unknown_keys(table, [one.name for one in fields(kind)], prefix)
+    for one in fields(kind):
+        inside = table.get(one.name)
+        if is_dataclass(one.default) and isinstance(inside, dict):
+            faults += _strangers(type(one.default), inside, f"{prefix}{one.name}.")
+    return faults
 
 
 def _unknown_keys(table: Mapping[str, Any], known: list[str], prefix: str) -> list[str]:

@@ -21,9 +21,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from recency.data.histories import Batch, Histories, Ints, ragged_positions
+from recency.data.scratch import is_mapped, scratch, smallest_integer
 from recency.errors import ConfigError
+
+Places = npt.NDArray[np.int32] | npt.NDArray[np.int64]
 
 POOL = 64  # batches a pool: enough for little padding, few enough for varied batches
 
@@ -93,17 +97,11 @@ class TrainingWindows:
             raise ConfigError(f"expected max_len of at least 2 events, found {max_len}.")
         self.histories, self.max_len = histories, max_len
         self._read = histories if read is None else read
-        asked = histories.items >= 0
-        asked &= histories.group_start > histories.offsets[histories.user_of]
-        if since is not None:
-            asked &= histories.times >= since
-        if until is not None:
-            asked &= histories.times < until
-        targets = np.flatnonzero(asked)
+        targets, sources = _asked(histories, since, until)
         if max_targets is not None and len(targets) > max_targets:
-            targets = targets[np.linspace(0, len(targets) - 1, max_targets).astype(np.int64)]
-        self._targets: Ints = targets
-        self._sources: Ints = histories.group_start[targets] - 1  # ascending, like the targets
+            kept = np.linspace(0, len(targets) - 1, max_targets).astype(np.int64)
+            targets, sources = targets[kept], sources[kept]
+        self._targets, self._sources = targets, sources  # both ascend
 
     @property
     def n_targets(self) -> int:
@@ -111,9 +109,14 @@ class TrainingWindows:
         return len(self._targets)
 
     @property
+    def nbytes(self) -> int:
+        """Count the bytes that the list of targets takes: 8 a target, 16 in logs beyond 2**31."""
+        return self._targets.nbytes + self._sources.nbytes
+
+    @property
     def positions(self) -> Ints:
         """Give the place of each target among all events of the histories, ascending."""
-        return self._targets
+        return self._targets.astype(np.int64)
 
     def epoch(self, tokens: int, rng: np.random.Generator | None = None) -> "Epoch":
         """Cut an epoch into batches.
@@ -133,11 +136,11 @@ class TrainingWindows:
         if not self.n_targets:
             none = np.empty(0, dtype=np.int64)
             return _Cut(none, none, none, none)
-        user = self.histories.user_of[self._targets]
-        head = np.flatnonzero(np.diff(user, prepend=-1))  # each user's first target
-        begin = self.histories.offsets[user[head]]
-        low = self._sources[head]
-        high = self._sources[np.append(head[1:], len(user)) - 1] + 1
+        edges = self._first_at(self._targets, self.histories.offsets)
+        users = np.flatnonzero(np.diff(edges))  # those with a target
+        begin = self.histories.offsets[users]
+        low = self._sources[edges[users]].astype(np.int64)
+        high = self._sources[edges[users + 1] - 1].astype(np.int64) + 1
         # The first window takes all it can hold, less a random shift if one is not enough.
         room = self.max_len - np.minimum(low - begin, context)
         shift = np.zeros_like(room) if rng is None else rng.integers(0, stride, size=len(room))
@@ -147,11 +150,16 @@ class TrainingWindows:
         number = ragged_positions(np.zeros_like(more), 1 + more)  # 0, 1, … within each user
         border = low[which] + np.where(number > 0, first[which] + (number - 1) * stride, 0)
         end = np.minimum(low[which] + first[which] + number * stride, high[which])
-        a, b = np.searchsorted(self._sources, border), np.searchsorted(self._sources, end)
+        a, b = self._first_at(self._sources, border), self._first_at(self._sources, end)
         used = b > a
         start = np.maximum(begin[which], border - context)[used]
         a, b = a[used], b[used]
-        return _Cut(start, self._sources[b - 1] + 1, a, b)
+        return _Cut(start, self._sources[b - 1].astype(np.int64) + 1, a, b)
+
+    @staticmethod
+    def _first_at(ascending: Places, positions: Ints) -> Ints:
+        """Find where positions stand in an ascending list, without a copy of the list."""
+        return np.searchsorted(ascending, positions.astype(ascending.dtype))
 
     def _gather(self, cut: _Cut, windows: Ints) -> TrainingBatch:
         start, stop, first = cut.start[windows], cut.stop[windows], cut.first[windows]
@@ -159,7 +167,7 @@ class TrainingWindows:
         counts = cut.last[windows] - first
         chosen = ragged_positions(first, counts)
         rows = np.repeat(np.arange(len(windows)), counts)
-        positions = self._targets[chosen]
+        positions = self._targets[chosen].astype(np.int64)
         return TrainingBatch(
             batch=self._read.gather(start, stop, width),
             rows=rows,
@@ -182,6 +190,31 @@ class Epoch:
     def __iter__(self) -> Iterator[TrainingBatch]:
         for windows in self._batches:
             yield self._windows._gather(self._cut, windows)
+
+
+def _asked(histories: Histories, since: int | None, until: int | None) -> tuple[Places, Places]:
+    """Find the targets and their sources, block by block; see `TrainingWindows`."""
+    kind = smallest_integer(histories.n_events)
+    on_disk = is_mapped(histories.times)
+    found = [scratch(histories.n_events, kind, on_disk=on_disk) for _ in range(2)]
+    n_found = 0
+    for first, last in histories.blocks():
+        start, stop = int(histories.offsets[first]), int(histories.offsets[last])
+        times, heads = histories.times[start:stop], histories.offsets[first:last] - start
+        fresh = np.diff(times, prepend=-1) != 0
+        fresh[heads[heads < len(times)]] = True
+        group = np.maximum.accumulate(np.where(fresh, np.arange(len(times)), 0))
+        asked = histories.items[start:stop] >= 0
+        asked &= group > np.repeat(heads, histories.lengths[first:last])
+        if since is not None:
+            asked &= times >= since
+        if until is not None:
+            asked &= times < until
+        places = np.flatnonzero(asked)
+        part = slice(n_found, n_found + len(places))
+        found[0][part], found[1][part] = places + start, group[places] + (start - 1)
+        n_found = part.stop
+    return found[0][:n_found], found[1][:n_found]  # what was never written takes no memory
 
 
 def rounded_up(lengths: Ints, most: int) -> Ints:

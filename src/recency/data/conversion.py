@@ -203,8 +203,7 @@ def _text_ids(raw: pl.Series, name: str, *, is_text: bool) -> Column:
     n_present, n_integers = len(values) - values.null_count(), int(integers.sum())
     if is_text and n_present and n_integers == n_present:
         return Column(values.str.to_integer(strict=False), faults)
-    whole = integers | values.str.contains(r"^-?\d{1,15}\.0+$").fill_null(False)
-    if is_text and n_present and int(whole.sum()) == n_present:
+    if is_text and n_present and _are_whole(values, integers):
         note = f"{name}: the column holds floats without fraction; read as integers"
         numbers = values.cast(pl.Float64, strict=False).cast(pl.Int64)
         return Column(numbers, faults, (note,))
@@ -216,6 +215,12 @@ def _text_ids(raw: pl.Series, name: str, *, is_text: bool) -> Column:
         )
         return Column(values, faults, (note,))
     return Column(values, faults)
+
+
+def _are_whole(values: pl.Series, integers: pl.Series) -> bool:
+    """Tell whether all values are written as integers or as floats without fraction."""
+    floats = values.str.contains(r"^-?\d{1,15}\.0+$").fill_null(False)
+    return int((integers | floats).sum()) == len(values) - values.null_count()
 
 
 def _is_integer(text: pl.Series) -> pl.Series:

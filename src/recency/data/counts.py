@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from recency.data.histories import Ints
+from recency.data.histories import BLOCK, Ints
 
 _FEW = 256  # events up to which one addition each costs less than a pass over all items
 _LARGEST_EXPONENT = 512.0  # half-lives after which the reference moves; float64 holds 1,023
@@ -29,17 +29,22 @@ class CountTable:
         self._counts = np.zeros((len(half_lives), n_items))
         self._reference: int | None = None
 
-    def add(self, items: Ints, times: Ints) -> None:
+    def add(self, items: npt.NDArray[np.integer], times: Ints) -> None:
         """Count events.
 
         Args:
             items: [n] item rows; negative ones are left out.
             times: [n] microseconds.
         """
-        known = items >= 0
-        items, times = items[known], times[known]
-        if not len(items) or not len(self._counts):
+        if not len(self._counts):
             return
+        for start in range(0, len(items), BLOCK):  # what many events weigh is not held at once
+            part = slice(start, start + BLOCK)
+            known = items[part] >= 0
+            if known.any():
+                self._add(items[part][known].astype(np.int64), times[part][known])
+
+    def _add(self, items: Ints, times: Ints) -> None:
         newest, size = int(times.max()), int(items.max()) + 1
         if self._reference is None:
             self._reference = newest
@@ -81,7 +86,7 @@ class DecayedCounts:
         self.half_life = half_life
         self._table = CountTable([half_life], n_items)
 
-    def add(self, items: Ints, times: Ints) -> None:
+    def add(self, items: npt.NDArray[np.integer], times: Ints) -> None:
         """Count events; see `CountTable.add`."""
         self._table.add(items, times)
 

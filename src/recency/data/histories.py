@@ -5,6 +5,7 @@ the events of user row ``u``; a batch is one vectorised gather of such slices, p
 Since encoders are causal, padding on the right can never reach a real event.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import TypeVar
@@ -19,6 +20,7 @@ from recency.errors import DataError
 PADDING = -2  # item row of a cell that holds no event
 UNKNOWN = -1  # item row of an event whose item the vocabulary lacks
 NO_GAP = -1.0  # gap of a user's first event
+BLOCK = 2**21  # events looked at together where all have to be
 
 Ints = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -87,7 +89,7 @@ class Histories:
                 f"{len(strangers):,} users of the log are not in the vocabulary, "
                 f"such as {strangers.head(3).to_list()}; extend it first."
             )
-        order = np.argsort(rows, kind="stable")
+        order = stable_order(rows)
         counts = np.bincount(rows, minlength=len(users))
         kinds = values = None
         if types is not None and log.has("event_type"):
@@ -145,6 +147,19 @@ class Histories:
         positions = np.arange(self.n_events)
         return np.maximum.accumulate(np.where(self.gaps != 0.0, positions, 0))
 
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """Part the users into ranges ``[first, last)`` of at most `BLOCK` events, or of one user.
+
+        What has to look at every event goes through them, and needs memory for one block only.
+        """
+        first = 0
+        while first < self.n_users:
+            reach = int(self.offsets[first]) + BLOCK
+            last = int(np.searchsorted(self.offsets, reach, side="right")) - 1
+            last = max(first + 1, last)
+            yield first, last
+            first = last
+
     def stops_before(self, users: Ints, at: Ints) -> Ints:
         """Find where the events strictly before an instant end, one question a row.
 
@@ -196,17 +211,30 @@ class Histories:
                 return np.full(real.shape, empty, dtype=values.dtype)
             return np.where(real, values[at], np.asarray(empty, dtype=values.dtype))
 
+        times = cells(self.times, 0)
         nothing = np.full(real.shape, UNKNOWN, dtype=np.int64)
         return Batch(
             items=cells(self.items, PADDING).astype(np.int64),
-            times=cells(self.times, 0),
-            gaps=cells(self.gaps, NO_GAP),
+            times=times,
+            gaps=self._gaps_of(times, starts, real),
             types=nothing if self.types is None else cells(self.types, UNKNOWN).astype(np.int64),
             values=np.full(real.shape, np.nan, dtype=np.float32)
             if self.values is None
             else cells(self.values, np.nan),
             lengths=lengths.astype(np.int64),
         )
+
+    def _gaps_of(self, times: Ints, starts: Ints, real: npt.NDArray[np.bool_]) -> Floats:
+        """Measure the gaps [B, L] of slices from their times: as `gaps`, but only where asked."""
+        gaps = np.full(times.shape, NO_GAP, dtype=np.float32)
+        if not times.size or not self.n_events:
+            return gaps
+        gaps[:, 1:] = np.diff(times, axis=1) / 1e6
+        inside = self.offsets[np.searchsorted(self.offsets, starts)] != starts
+        heads = starts[inside]
+        gaps[inside, 0] = (self.times[heads] - self.times[heads - 1]) / 1e6
+        gaps[~real] = NO_GAP
+        return gaps
 
     def _at(self, positions: Ints, lengths: Ints) -> "Histories":
         return Histories(
@@ -222,6 +250,23 @@ class Histories:
         """Count the bytes of the arrays at rest."""
         arrays = (getattr(self, field.name) for field in fields(self))
         return sum(array.nbytes for array in arrays if array is not None)
+
+
+def stable_order(rows: Ints) -> Ints:
+    """Give the order that sorts rows, equal ones as they came: ``argsort(rows, kind="stable")``.
+
+    Row and place are packed into one integer of 64 bits, whose plain sort is several times faster
+    than a stable one.
+
+    Args:
+        rows: [n] not negative.
+    """
+    bits = len(rows).bit_length()
+    keys: Ints = rows.astype(np.int64) << bits
+    keys |= np.arange(len(rows))
+    keys.sort()
+    keys &= (1 << bits) - 1
+    return keys
 
 
 def ragged_positions(starts: Ints, lengths: Ints) -> Ints:

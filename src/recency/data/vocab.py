@@ -2,6 +2,10 @@
 
 A vocabulary only grows. A row, once given to an id, never moves, because weights, states and counts
 are stored under it.
+
+Ids of a log lie in a Polars series: a million of them are no Python objects until one is asked for
+by itself, which is what a service does and training does not. Columns of ids are matched in bulk:
+integers that lie close together by one table, all else by one join.
 """
 
 import re
@@ -15,6 +19,7 @@ from recency.errors import DataError
 
 Id = int | str
 _INTEGER = re.compile(r"-?[0-9]{1,80}")
+_SPARSE, _SMALL = 4, 65_536  # most entries of a table of integers: so many an id, and these
 
 
 class Vocab:
@@ -24,21 +29,23 @@ class Vocab:
         if dtype not in (pl.Int64, pl.String):
             raise DataError(f"expected ids as Int64 or String, found {dtype}.")
         self._is_int = dtype == pl.Int64
-        self._ids: list[Id] = []
-        self._row_of: dict[Id, int] = {}
+        self._bulk = pl.Series("id", [], dtype=self.dtype)  # the first rows
+        self._later: list[Id] = []  # those that came one by one since
+        self._list: list[Id] | None = None  # all ids, once single ones are asked for
+        self._row_of: dict[Id, int] | None = None  # the same the other way round
 
     @classmethod
     def from_ids(cls, ids: pl.Series) -> "Vocab":
         """Give rows to the different ids of a series, in the order of first appearance."""
         vocab = cls(ids.dtype)
-        vocab._append(ids.unique(maintain_order=True).to_list())
+        vocab._append_series(ids.unique(maintain_order=True))
         return vocab
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self._bulk) + len(self._later)
 
     def __contains__(self, one: object) -> bool:
-        return one in self._row_of
+        return one in self._rows_by_id()
 
     @property
     def dtype(self) -> "type[pl.DataType]":
@@ -46,26 +53,34 @@ class Vocab:
         return pl.Int64 if self._is_int else pl.String
 
     @property
+    def _kind(self) -> str:
+        return "integers" if self._is_int else "text"
+
+    @property
     def ids(self) -> pl.Series:
         """List all ids by row."""
-        return pl.Series("id", self._ids, dtype=self.dtype)
+        if self._later:
+            self._bulk = pl.concat((self._bulk, pl.Series("id", self._later, dtype=self.dtype)))
+            self._later = []
+        return self._bulk
 
     def row(self, one: Id) -> int:
         """Give the row of one id, -1 when it is unknown."""
-        return self._row_of.get(one, -1)
+        return self._rows_by_id().get(one, -1)
 
     def id_of(self, row: int) -> Id:
         """Give the id of one row."""
-        return self._ids[row]
+        return self._ids_by_row()[row]
 
     def take(self, rows: Iterable[int]) -> list[Id]:
         """Give the ids of rows."""
-        return [self._ids[row] for row in rows]
+        ids = self._ids_by_row()
+        return [ids[row] for row in rows]
 
     def rows(self, ids: "pl.Series | Sequence[Id]") -> npt.NDArray[np.int64]:
         """Give the rows of ids, -1 for each unknown one.
 
-        A series is matched inside Polars, which is much faster than one look-up an id.
+        A series is matched in bulk, which is much faster than one look-up an id.
         """
         if isinstance(ids, pl.Series):
             if ids.dtype != self.dtype:
@@ -75,20 +90,25 @@ class Vocab:
                         f"convert the column first."
                     )
                 return np.empty(0, dtype=np.int64)
-            table = pl.DataFrame({"id": self.ids, "row": np.arange(len(self), dtype=np.int64)})
-            matched = ids.to_frame("id").join(table, on="id", how="left", maintain_order="left")
-            return matched["row"].fill_null(-1).to_numpy()
-        return np.fromiter((self._row_of.get(one, -1) for one in ids), np.int64, len(ids))
+            return self._matched(ids)
+        known = self._rows_by_id()
+        return np.fromiter((known.get(one, -1) for one in ids), np.int64, len(ids))
 
     def extend(self, ids: "pl.Series | Sequence[Id]") -> npt.NDArray[np.int64]:
         """Add the ids that are new, then give the rows of all."""
         if isinstance(ids, pl.Series):
             known = self.rows(ids)
-            if (known < 0).any():
-                self._append(ids.filter(pl.Series(known < 0)).unique(maintain_order=True).to_list())
-                known = self.rows(ids)
+            new = known < 0
+            if new.any():
+                before = len(self)
+                strangers = ids.filter(pl.Series(new))
+                self._append_series(strangers.unique(maintain_order=True))
+                fresh = Vocab(self.dtype)
+                fresh._append_series(self._bulk.slice(before))
+                known[new] = fresh.rows(strangers) + before
             return known
-        self._append([one for one in dict.fromkeys(ids) if one not in self._row_of])
+        known_ids = self._rows_by_id()
+        self._append([one for one in dict.fromkeys(ids) if one not in known_ids])
         return self.rows(ids)
 
     def coerce(self, one: Id) -> Id:
@@ -119,15 +139,64 @@ class Vocab:
     def from_frame(cls, frame: pl.DataFrame) -> "Vocab":
         """Rebuild a vocabulary from `to_frame`."""
         vocab = cls(frame["id"].dtype)
-        vocab._append(frame["id"].to_list())
-        if len(vocab._row_of) != len(vocab._ids):
+        if frame["id"].n_unique() != frame.height:
             raise DataError("a saved vocabulary names an id twice; the file was changed.")
+        vocab._append_series(frame["id"])
         return vocab
 
+    def _matched(self, ids: pl.Series) -> npt.NDArray[np.int64]:
+        """Look a column up among all ids; -1 for nulls and strangers."""
+        all_ids = self.ids
+        if self._is_int and len(all_ids) and not ids.has_nulls():
+            known = all_ids.to_numpy()
+            low, high = int(known.min()), int(known.max())
+            if high - low < _SPARSE * len(known) + _SMALL:
+                return _by_table(known, low, high, ids.to_numpy())
+        table = pl.DataFrame({"id": all_ids, "row": np.arange(len(self), dtype=np.int64)})
+        matched = ids.to_frame("id").join(table, on="id", how="left", maintain_order="left")
+        found: npt.NDArray[np.int64] = matched["row"].fill_null(-1).to_numpy(writable=True)
+        return found
+
+    def _ids_by_row(self) -> list[Id]:
+        if self._list is None:
+            self._list = self.ids.to_list()
+        return self._list
+
+    def _rows_by_id(self) -> dict[Id, int]:
+        if self._row_of is None:
+            ids = self._ids_by_row()
+            self._row_of = dict(zip(ids, range(len(ids)), strict=True))
+        return self._row_of
+
+    def _append_series(self, new: pl.Series) -> None:
+        """Add different ids that are all new."""
+        if new.has_nulls():
+            raise DataError(f"ids of this log are {self._kind}, found [None].")
+        before = len(self)
+        self._bulk = pl.concat((self.ids, new.alias("id")), rechunk=True)
+        if self._list is not None:
+            self._list.extend(new.to_list())
+        if self._row_of is not None:
+            self._row_of.update(zip(new.to_list(), range(before, len(self)), strict=True))
+
     def _append(self, ids: list[Id]) -> None:
-        if self._is_int and any(type(one) is not int for one in ids):
-            raise DataError(f"ids of this log are integers, found {ids[:3]!r}.")
-        if not self._is_int and any(type(one) is not str for one in ids):
-            raise DataError(f"ids of this log are text, found {ids[:3]!r}.")
-        self._row_of.update(zip(ids, range(len(self._ids), len(self._ids) + len(ids)), strict=True))
-        self._ids.extend(ids)
+        """Add different ids that are all new and come one by one."""
+        kind = int if self._is_int else str
+        if any(type(one) is not kind for one in ids):
+            raise DataError(f"ids of this log are {self._kind}, found {ids[:3]!r}.")
+        rows, known = self._rows_by_id(), self._ids_by_row()
+        rows.update(zip(ids, range(len(self), len(self) + len(ids)), strict=True))
+        known.extend(ids)
+        self._later.extend(ids)
+
+
+def _by_table(
+    known: npt.NDArray[np.int64], low: int, high: int, ids: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Look integers up in a table over the span of the known ones."""
+    rows = np.full(high - low + 2, -1, dtype=np.int32)  # the last entry answers for strangers
+    rows[known - low] = np.arange(len(known), dtype=np.int32)
+    inside = (ids >= low) & (ids <= high)
+    places = np.where(inside, ids - low, high - low + 1)
+    found: npt.NDArray[np.int64] = rows[places].astype(np.int64)
+    return found

@@ -25,6 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from recency.errors import ConfigError, raise_all
+from recency.nn.dropout import Dropout
 from recency.nn.encoder import Clock, Encoder, Setting
 from recency.nn.ring import LARGEST, Ring
 from recency.nn.time_bias import Ages, BucketBias, FunctionalBias, seconds_passed, shrunk
@@ -206,7 +207,7 @@ class Block(nn.Module):
         self.attention, self.feed_forward = attention, FeedForward(dim, gated)
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
         self.gates = nn.ModuleList(nn.Linear(dim, dim) for _ in range(2)) if gated else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(
         self, x: Tensor, ring: Tensor, seen: list[Stretch] | Glance

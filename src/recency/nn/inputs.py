@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from recency.data.histories import PADDING, UNKNOWN, Batch
 from recency.errors import ConfigError, raise_all
+from recency.nn.dropout import Dropout
 from recency.nn.encoder import Clock
 from recency.nn.time import CalendarEncoding, GapEncoding, side_vectors, zone_table
 
@@ -120,7 +121,7 @@ class EventEmbedding(nn.Module):
         if config.calendar:
             self.calendar = CalendarEncoding(dim, config.time_zone)
         self.norm = nn.LayerNorm(dim)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
 
     def forward(self, table: Tensor, batch: Tensors) -> Tensor:
         """Encode events.

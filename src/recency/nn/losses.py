@@ -11,6 +11,7 @@ each loss works with each form: ``full_softmax(*cosine(queries, table), None, ta
 """
 
 import math
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -20,12 +21,37 @@ from torch.utils.checkpoint import checkpoint
 from recency.errors import ConfigError
 
 CHUNK = 512  # targets; the default choice of torch 2.13 is 2.5 times slower at 50,000 items
-_CELLS = 2**26  # logits held at once: 256 MB in float32
-_KEPT_CELLS = 2**23  # logits kept for the backward pass rather than computed anew: 32 MB
+CELLS = 2**26  # logits held at once: 256 MB in float32
+KEPT_CELLS = 2**23  # logits kept for the backward pass rather than computed anew: 32 MB
 ROWS = 64  # targets are filled up to a multiple: products are prepared anew for each new shape
 _IGNORED = -100  # what torch's losses take for no target
 TEMPERATURE = 0.05  # of cosines: the choice of HSTU
+CALIBRATION = 0.75  # of gBCE: the choice of gSASRec
 _SHORT = 1e-4  # vectors below this length have no direction; keeps gradients of cosines bounded
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Hold items that stand for all others in one batch's loss.
+
+    Attributes:
+        items: [m] item rows of the catalogue, drawn independently with replacement.
+        log_q: [n_table] logarithms of the chances with which a draw takes each item of the table in
+            hand; None where all items of the catalogue are drawn alike.
+        rows: [n_table] item rows, ascending, that the table in hand holds; None for all.
+        n_items: Items of the catalogue; None for those of the table.
+        calibration: t of `gbce`; None for the softmax.
+    """
+
+    items: Tensor
+    log_q: Tensor | None = None
+    rows: Tensor | None = None
+    n_items: int | None = None
+    calibration: float | None = None
+
+    def places(self, items: Tensor) -> Tensor:
+        """Give the places of item rows [n] in the table in hand."""
+        return items if self.rows is None else torch.searchsorted(self.rows, items)
 
 
 def full_softmax(queries: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
@@ -43,7 +69,7 @@ def full_softmax(queries: Tensor, table: Tensor, bias: Tensor | None, targets: T
     # A bfloat16 loss would keep two digits only (8.5 for 8.48).
     queries, targets = _filled_up(queries.float(), targets)
     table, bias = table.float(), None if bias is None else bias.float()
-    chunk = max(1, min(CHUNK, _CELLS // max(1, len(table))))
+    chunk = max(1, min(CHUNK, CELLS // max(1, len(table))))
     with torch.autocast(queries.device.type, enabled=False):
         if len(queries) > chunk and hasattr(functional, "linear_cross_entropy"):
             options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=chunk)
@@ -78,7 +104,7 @@ def softmax_nats(queries: Tensor, table: Tensor, bias: Tensor | None, targets: T
     Returns:
         -log softmax(queries @ table.T + bias)[target] in nats, float32, [n].
     """
-    chunk = max(1, min(CHUNK, _CELLS // max(1, len(table))))
+    chunk = max(1, min(CHUNK, CELLS // max(1, len(table))))
 
     def part(q: Tensor, t: Tensor, b: Tensor | None, y: Tensor) -> Tensor:
         return functional.cross_entropy(functional.linear(q, t, b), y, reduction="none")
@@ -86,7 +112,7 @@ def softmax_nats(queries: Tensor, table: Tensor, bias: Tensor | None, targets: T
     n, table = len(queries), table.float()
     queries, targets = _filled_up(queries.float(), targets)
     with torch.autocast(queries.device.type, enabled=False):
-        if queries.shape[0] * len(table) <= _KEPT_CELLS:
+        if queries.shape[0] * len(table) <= KEPT_CELLS:
             return part(queries, table, bias, targets)[:n]
         parts = [
             checkpoint(part, q, table, bias, y, use_reentrant=False)
@@ -102,9 +128,10 @@ def sampled_softmax(
     targets: Tensor,
     negatives: Tensor,
     log_q: Tensor | None = None,
+    n_items: int | None = None,
 ) -> Tensor:
     """Estimate `full_softmax` from a few drawn items: the mean of `sampled_nats`, a scalar."""
-    return sampled_nats(queries, table, bias, targets, negatives, log_q).mean()
+    return sampled_nats(queries, table, bias, targets, negatives, log_q, n_items).mean()
 
 
 def sampled_nats(
@@ -114,6 +141,7 @@ def sampled_nats(
     targets: Tensor,
     negatives: Tensor,
     log_q: Tensor | None = None,
+    n_items: int | None = None,
 ) -> Tensor:
     """Estimate `softmax_nats` from a few drawn items, the same for all targets.
 
@@ -136,6 +164,7 @@ def sampled_nats(
         negatives: [m] item rows, drawn independently with replacement.
         log_q: [n_items] logarithms of the chances with which each draw takes each item, as from
             `log_chances`; None where all chances are alike.
+        n_items: Items of the catalogue, where the table holds some of them only.
 
     Returns:
         The estimates in nats, float32, [n].
@@ -143,9 +172,10 @@ def sampled_nats(
     with torch.autocast(queries.device.type, enabled=False):
         own, drawn = _sampled_scores(queries, table, bias, targets, negatives)
         hit = targets[:, None] == negatives
-        count = (len(negatives) - hit.sum(1)).clamp(min=1)
+        # Counted in int32: torch's sum of truths in int64 takes longer than the scores.
+        count = (len(negatives) - hit.sum(1, dtype=torch.int32)).clamp(min=1)
         if log_q is None:
-            left = torch.log((len(table) - 1) / count)
+            left = torch.log(((n_items or len(table)) - 1) / count)
         else:
             drawn = drawn - log_q[negatives]
             left = torch.log1p(-log_q[targets].exp().clamp(max=1)) - count.log()
@@ -160,7 +190,8 @@ def gbce(
     bias: Tensor | None,
     targets: Tensor,
     negatives: Tensor,
-    calibration: float = 0.75,
+    calibration: float = CALIBRATION,
+    n_items: int | None = None,
 ) -> Tensor:
     """Measure the generalised binary cross-entropy of targets against drawn items.
 
@@ -181,6 +212,7 @@ def gbce(
         negatives: [m] item rows drawn uniformly, the same for all targets; where one is the target
             it is left out, and k counts the others.
         calibration: t, in [0, 1].
+        n_items: Items of the catalogue, where the table holds some of them only.
 
     Returns:
         The mean over the targets in nats, float32, a scalar.
@@ -193,8 +225,8 @@ def gbce(
     with torch.autocast(queries.device.type, enabled=False):
         own, drawn = _sampled_scores(queries, table, bias, targets, negatives)
         other = targets[:, None] != negatives
-        k = other.sum(1)
-        alpha = k / max(1, len(table) - 1)
+        k = other.sum(1, dtype=torch.int32)
+        alpha = k / max(1, (n_items or len(table)) - 1)
         beta = calibration * (alpha - 1) + 1  # the formula above, multiplied out: alpha may be 0
         wrong = (functional.logsigmoid(-drawn) * other).sum(1)
         return -((beta * functional.logsigmoid(own) + wrong) / (k + 1)).mean()

@@ -15,11 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from recency.data.histories import Histories
-from recency.errors import ConfigError
+from recency.errors import ConfigError, raise_all
+from recency.nn.dropout import Dropout
 from recency.nn.encoder import Encoder
 from recency.nn.experts import Evidence, ExpertConfig, Experts
 from recency.nn.inputs import SPECIAL, EventEmbedding, InputConfig, Tensors, ValueEncoding
-from recency.nn.losses import full_softmax, sampled_nats, sampled_softmax, softmax_nats
+from recency.nn.losses import Sample, cosine, full_softmax, gbce, sampled_nats, softmax_nats
 from recency.nn.time import CalendarEncoding, GapEncoding
 
 RequestTime = Literal["unknown", "known"]
@@ -36,9 +37,11 @@ class SequenceModel(nn.Module):
         inputs: What is read of an event.
         request_time: ``"known"`` lets scores depend on the instant of the question.
         experts: Simple memories mixed with the encoder's score; None mixes none.
+        temperature: Of scores by cosines; None scores by dot products.
 
     Raises:
-        ConfigError: a count is impossible, or ``request_time`` is neither of the two.
+        ConfigError: a count or ``temperature`` is impossible, or ``request_time`` is neither of the
+            two.
     """
 
     def __init__(
@@ -49,24 +52,21 @@ class SequenceModel(nn.Module):
         inputs: InputConfig | None = None,
         request_time: RequestTime = "unknown",
         experts: ExpertConfig | None = None,
+        temperature: float | None = None,
     ) -> None:
         super().__init__()
-        if n_items < 1:
-            raise ConfigError(f"SequenceModel(n_items={n_items}): expected at least one item.")
-        if request_time not in ("unknown", "known"):
-            raise ConfigError(
-                f"SequenceModel(request_time={request_time!r}): expected 'unknown' or 'known'."
-            )
+        _check(n_items, request_time, temperature)
         dim = encoder.dim
         inputs = InputConfig() if inputs is None else inputs
         self.encoder = encoder
         self.request_time: RequestTime = request_time
+        self.temperature = temperature
         self.items = nn.Parameter(_vectors(n_items + SPECIAL, dim))
         self.bias = nn.Parameter(torch.zeros(n_items))
         self.events = EventEmbedding(dim, n_types, inputs)
         # The output starts as the encoder gives it; the layer lets it live in the items' space.
         self.output = nn.Linear(dim, dim)
-        self.dropout = nn.Dropout(inputs.dropout)
+        self.dropout = Dropout(inputs.dropout)
         self.question = Question(dim, inputs.time_zone) if request_time == "known" else None
         self.experts = None if experts is None else Experts(dim, experts)
         self.register_buffer("calibrated", torch.zeros((), dtype=torch.bool))
@@ -164,13 +164,13 @@ class SequenceModel(nn.Module):
 
     def scores(self, queries: Tensor) -> Tensor:
         """Score all items by the encoder alone for queries [n, dim]: [n, n_items]."""
-        return nn.functional.linear(queries, self.items[SPECIAL:], self.bias)
+        return nn.functional.linear(*self._scored(queries), self.bias)
 
     def loss(
         self,
         queries: Tensor,
         targets: Tensor,
-        negatives: Tensor | None = None,
+        sample: Sample | None = None,
         evidence: Evidence | None = None,
     ) -> Tensor:
         """Measure how well queries tell the right items.
@@ -178,30 +178,44 @@ class SequenceModel(nn.Module):
         Args:
             queries: [n, dim].
             targets: [n] item rows.
-            negatives: Item rows drawn uniformly, which then stand for all items; None: all items.
+            sample: Items that stand for all others; None: all items.
             evidence: What the experts knew of the targets; without it the encoder stands alone.
+                Experts mix probabilities, which `gbce` does not give.
 
         Returns:
             Mean nats, a scalar: of the encoder; or the mean of its own and the whole mixture's, and
             those of whether the target is an own past item.
         """
-        table = self.items[SPECIAL:]
         if self.experts is not None and evidence is not None:
-            own = self.nats(queries, targets, negatives)
+            own = self.nats(queries, targets, sample)
             parts = self.experts.parts(queries, -own, targets, evidence)
             mixed = self.experts.mixture(self.experts.gates(queries), parts)
             again = self.experts.repeat_nats(queries, targets, evidence)
             return (own.mean() - mixed.mean()) / 2 + again
-        if negatives is None:
-            return full_softmax(queries, table, self.bias, targets)
-        return sampled_softmax(queries, table, self.bias, targets, negatives)
+        if sample is None:
+            return full_softmax(*self._scored(queries), self.bias, targets)
+        if sample.calibration is None:
+            return self.nats(queries, targets, sample).mean()
+        right, wrong = sample.places(targets), sample.places(sample.items)
+        return gbce(
+            *self._scored(queries), self.bias, right, wrong, sample.calibration, sample.n_items
+        )
 
-    def nats(self, queries: Tensor, targets: Tensor, negatives: Tensor | None = None) -> Tensor:
+    def nats(self, queries: Tensor, targets: Tensor, sample: Sample | None = None) -> Tensor:
         """Give -log of each target's probability by the encoder alone, [n]; see `loss`."""
+        if sample is None:
+            return softmax_nats(*self._scored(queries), self.bias, targets)
+        right, drawn = sample.places(targets), sample.places(sample.items)
+        return sampled_nats(
+            *self._scored(queries), self.bias, right, drawn, sample.log_q, sample.n_items
+        )
+
+    def _scored(self, queries: Tensor) -> tuple[Tensor, Tensor]:
+        """Give queries and item vectors whose dot products are scores, less the bias."""
         table = self.items[SPECIAL:]
-        if negatives is None:
-            return softmax_nats(queries, table, self.bias, targets)
-        return sampled_nats(queries, table, self.bias, targets, negatives)
+        if self.temperature is None:
+            return queries, table
+        return cosine(queries, table, self.temperature)
 
     def calibrate(self, histories: Histories) -> None:
         """Learn from training events what no gradient teaches: the scale of values, the years seen.
@@ -289,6 +303,20 @@ class Question(nn.Module):
             shown = torch.rand((len(outputs), 1), device=outputs.device) >= self.hidden
             scale, shift = scale * shown, shift * shown
         return outputs * (1 + scale) + shift
+
+
+def _check(n_items: int, request_time: str, temperature: float | None) -> None:
+    """Refuse impossible arguments, all together."""
+    faults = []
+    if n_items < 1:
+        faults.append(f"SequenceModel(n_items={n_items}): expected at least one item.")
+    if request_time not in ("unknown", "known"):
+        faults.append(
+            f"SequenceModel(request_time={request_time!r}): expected 'unknown' or 'known'."
+        )
+    if temperature is not None and not 0 < temperature < math.inf:
+        faults.append(f"SequenceModel(temperature={temperature!r}): expected a number above 0.")
+    raise_all(faults, ConfigError)
 
 
 def _vectors(n: int, dim: int) -> Tensor:

@@ -30,6 +30,7 @@ from torch.nn import functional
 
 from recency.errors import ConfigError, raise_all
 from recency.nn.banks import BANKS, OPENING, Bank, Forgetting, HalfLives, kept
+from recency.nn.dropout import Dropout
 from recency.nn.encoder import Clock, Encoder, Setting
 from recency.nn.recent import Recent, Sight, look_back
 from recency.nn.scan import scan
@@ -204,7 +205,7 @@ class _Block(nn.Module):
         self.feed_norm = nn.LayerNorm(dim)
         self.feed_enter = nn.Linear(dim, 4 * dim)
         self.feed_leave = nn.Linear(2 * dim, dim)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         with torch.no_grad():
             closed = math.log(OPENING / (1 - OPENING))
             self.enter.bias[-forgetting.modes :] = closed

@@ -73,7 +73,7 @@ class Engine:
         """Load a model folder and the events that came since.
 
         Args:
-            folder: Written by ``recency fit`` or ``SequenceRecommender.save``.
+            folder: Written by ``recency fit`` or ``save``: one model or an ensemble.
             events: The event store; default ``serve/events.sqlite`` in the folder.
             **settings: As of the constructor.
 
@@ -81,9 +81,9 @@ class Engine:
             FormatError: the folder or the store is damaged, foreign or newer than this version.
             StoreError: another process has the store.
         """
-        from recency.recommender import SequenceRecommender
+        from recency.loading import load
 
-        recommender = SequenceRecommender.load(folder)
+        recommender = load(folder)
         path = Path(folder) / "serve" / "events.sqlite" if events is None else Path(events)
         path.parent.mkdir(parents=True, exist_ok=True)
         store = EventStore(path)

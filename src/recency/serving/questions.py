@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 
 
 class LiveRecommender(Protocol):
-    """What the service needs of a model; `recency.SequenceRecommender` has it."""
+    """What the service needs of a model; `SequenceRecommender` and `Ensemble` have it."""
 
     model_version: str
     catalogue: Catalogue | None

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -100,7 +101,7 @@ def digest_histories(histories: Histories) -> str:
         cells = getattr(histories, name)
         digest.update(name.encode())
         if cells is not None:
-            digest.update(cells.tobytes())
+            digest.update(np.ascontiguousarray(cells).data)  # no copy of a mapped log
     return digest.hexdigest()
 
 

@@ -4,16 +4,27 @@ import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 
 from recency.errors import ConfigError, raise_all
+from recency.training.augmentation import Augmentation
+from recency.training.contrast import Contrast
 
-PLACES = ("checkpoint_dir", "tensorboard_dir")  # settings that change nothing of what is learned
+PLACES = ("checkpoint_dir",)  # settings that change nothing of what is learned
 
-LARGE = 20_000  # items beyond which the exact loss would take most of the time
+Loss = Literal["auto", "softmax", "sampled", "in-batch", "mixed", "gbce"]
+ItemUpdates = Literal["auto", "dense", "rows"]
 DRAWN = 1_024
+
+
+_NAMES: dict[str, tuple[str, ...]] = {
+    "loss": get_args(Loss),
+    "item_updates": get_args(ItemUpdates),
+    "precision": ("fp32", "bf16"),
+    "device": ("auto", "cpu", "cuda"),
+}
 
 
 @dataclass(frozen=True)
@@ -25,8 +36,16 @@ class TrainConfig:
         max_len: Most events a window; see `recency.data.batches`.
         tokens: Most cells a batch, padding included; None grows with the square root of the
             number of targets, 1,024 at 100,000.
-        negatives: Items drawn a batch to stand for all others in the loss; 0 takes all items, which
-            is exact. ``"auto"`` draws 1,024 from catalogues of more than 20,000 items.
+        loss: What is learned from, see `recency.training.choices`: ``"softmax"`` over all items,
+            or an estimate of it from items drawn uniformly (``"sampled"``), from the batch's
+            other targets (``"in-batch"``) or half of each (``"mixed"``); ``"gbce"`` with uniform
+            draws. ``"auto"`` takes the softmax up to 20,000 items and ``"sampled"`` beyond.
+        negatives: Items drawn a batch to stand for all others; ``"auto"`` draws 1,024 where the
+            loss draws any. 0 is the softmax.
+        calibration: t of gBCE in [0, 1], see `recency.nn.losses.gbce`.
+        temperature: Score by cosine / temperature; None scores by the plain dot product.
+        item_updates: ``"rows"`` moves only the item vectors that a batch touches, see
+            `recency.training.row_optimizer`; ``"dense"`` all of them. ``"auto"`` chooses by size.
         lr: Highest learning rate.
         weight_decay: Of matrices; biases, norms and the like never decay.
         warmup: Epochs over which the learning rate rises from 0; it then falls as a cosine to
@@ -37,17 +56,24 @@ class TrainConfig:
         patience: Epochs without a better judgement after which training stops.
         refit: After the judgement, train afresh on everything for the best number of epochs;
             without it the newest slice is never learned, nor are the items that are new in it.
-        max_valid_targets: Judge on at most so many targets.
-        precision: ``"bf16"`` computes encoders in bfloat16; the loss stays float32.
+        max_valid_targets: Judge on at most so many targets; from 100,000 items on on fewer, so that
+            a judgement takes seconds.
+        augmentation: How histories are varied in training, for small logs; off as it is.
+        contrast: A second loss on two views of each history, for small logs; off as it is.
+        precision: ``"bf16"`` computes encoders in bfloat16 where the processor can; weights, scans
+            and the loss stay float32.
         device: ``"auto"`` takes a GPU where there is one.
         checkpoint_dir: Write a checkpoint after every epoch, and go on from one found there.
-        tensorboard_dir: Write loss, learning rate and judgement for TensorBoard.
     """
 
     epochs: int = 20
     max_len: int = 200
     tokens: int | None = None
+    loss: Loss = "auto"
     negatives: int | Literal["auto"] = "auto"
+    calibration: float = 0.75
+    temperature: float | None = None
+    item_updates: ItemUpdates = "auto"
     lr: float = 3e-3
     weight_decay: float = 0.01
     warmup: float = 1.0
@@ -56,13 +82,16 @@ class TrainConfig:
     patience: int = 4
     refit: bool = True
     max_valid_targets: int = 20_000
+    augmentation: Augmentation = Augmentation()
+    contrast: Contrast = Contrast()
     precision: Literal["fp32", "bf16"] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_dir: str | Path | None = None
-    tensorboard_dir: str | Path | None = None
 
     def __post_init__(self) -> None:
-        """Refuse impossible settings, all together."""
+        """Refuse impossible settings, all together; tables, as JSON has them, become settings."""
+        object.__setattr__(self, "augmentation", Augmentation.of(self.augmentation))
+        object.__setattr__(self, "contrast", Contrast.of(self.contrast))
         raise_all(self._faults(), ConfigError)
 
     def _faults(self) -> list[str]:
@@ -92,10 +121,37 @@ class TrainConfig:
             faults.append(
                 f"TrainConfig(valid_share={self.valid_share!r}): expected a share in [0, 1)."
             )
-        if self.precision not in ("fp32", "bf16"):
-            faults.append(f"TrainConfig(precision={self.precision!r}): expected 'fp32' or 'bf16'.")
-        if self.device not in ("auto", "cpu", "cuda"):
-            faults.append(f"TrainConfig(device={self.device!r}): expected 'auto', 'cpu' or 'cuda'.")
+        for name, known in _NAMES.items():
+            if getattr(self, name) not in known:
+                *most, last = map(repr, known)
+                faults.append(
+                    f"TrainConfig({name}={getattr(self, name)!r}): expected {', '.join(most)} "
+                    f"or {last}."
+                )
+        return faults + self._faults_of_the_loss()
+
+    def _faults_of_the_loss(self) -> list[str]:
+        faults = []
+        if not 0 <= self.calibration <= 1:
+            faults.append(
+                f"TrainConfig(calibration={self.calibration!r}): expected a number in [0, 1]."
+            )
+        if self.temperature is not None and not 0 < self.temperature < math.inf:
+            faults.append(
+                f"TrainConfig(temperature={self.temperature!r}): expected a number above 0, or "
+                f"None for dot products."
+            )
+        given = f"TrainConfig(loss={self.loss!r}, negatives={self.negatives!r})"
+        if self.loss == "softmax" and self.negatives not in ("auto", 0):
+            faults.append(f"{given}: the softmax over all items draws none; leave negatives out.")
+        if self.loss not in ("auto", "softmax") and self.negatives == 0:
+            faults.append(f"{given}: expected at least 1 item to draw, or 'auto'.")
+        if self.item_updates == "rows" and (self.loss == "softmax" or self.negatives == 0):
+            faults.append(
+                f"TrainConfig(item_updates='rows', loss={self.loss!r}, "
+                f"negatives={self.negatives!r}): the softmax moves every item in every batch; use "
+                f"item_updates='dense' or a loss that draws items."
+            )
         return faults
 
     def torch_device(self) -> torch.device:
@@ -111,12 +167,6 @@ class TrainConfig:
                 "use device='auto' or 'cpu'."
             )
         return torch.device("cuda" if found and self.device != "cpu" else "cpu")
-
-    def drawn(self, n_items: int) -> int:
-        """Give how many items are drawn a batch from a catalogue; 0 for none, the exact loss."""
-        if self.negatives == "auto":
-            return 0 if n_items <= LARGE else DRAWN
-        return self.negatives
 
     def what_is_learned(self) -> dict[str, Any]:
         """Give the settings, as JSON, that change what is learned."""
@@ -156,13 +206,28 @@ Progress = Callable[[TrainingStep], None]
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """Tell how one epoch went: mean loss a target in nats, NDCG@10 if judged, seconds."""
+    """Tell how one epoch went.
+
+    Attributes:
+        stage: As in `TrainingStep`.
+        epoch: 1, 2, …
+        loss: Mean nats a target.
+        valid: NDCG@10 on the newest slice, None where nothing was judged.
+        seconds: Of learning, judging left out.
+        n_targets: How many were learned.
+    """
 
     stage: str
     epoch: int
     loss: float
     valid: float | None
     seconds: float
+    n_targets: int = 0
+
+    @property
+    def targets_per_second(self) -> float:
+        """Give the speed of learning."""
+        return self.n_targets / self.seconds if self.seconds else 0.0
 
 
 @dataclass(frozen=True)
@@ -177,6 +242,7 @@ class TrainingResult:
         n_valid_targets: Targets that epochs were judged on; 0 if none.
         history: Every epoch of every stage.
         notes: What did not go as asked for, in words.
+        choices: What ``"auto"`` came to, and why, in words.
     """
 
     epochs: int
@@ -185,3 +251,4 @@ class TrainingResult:
     n_valid_targets: int
     history: tuple[EpochRecord, ...]
     notes: tuple[str, ...] = ()
+    choices: tuple[str, ...] = ()

@@ -13,6 +13,7 @@ import logging
 import math
 import time
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,12 @@ from recency.data.histories import Histories
 from recency.errors import TrainingDivergedError
 from recency.nn.evidence import EvidenceTable
 from recency.nn.inputs import Tensors
+from recency.nn.losses import Sample
 from recency.nn.model import SequenceModel
 from recency.nn.products import quick_products
+from recency.training.augmentation import Augmenter
 from recency.training.checkpoints import RunState, load_run, run_key, save_run, weights_of
+from recency.training.choices import settle
 from recency.training.config import (
     EpochRecord,
     Progress,
@@ -34,9 +38,16 @@ from recency.training.config import (
     TrainingResult,
     TrainingStep,
 )
+from recency.training.contrast import ContrastLoss
+from recency.training.facts import end_facts, run_facts
+from recency.training.heap import kept_heap
+from recency.training.laps import lap
+from recency.training.memory import free_bytes, refuse_too_large, step_need, told_if_full
+from recency.training.negatives import Sampler
 from recency.training.plan import Plan, plan_training
+from recency.training.row_optimizer import lent_rows
 from recency.training.schedule import learning_rate, make_optimizer
-from recency.training.tensorboard import Board, open_board
+from recency.training.trackers import Trackers, Tracking, tracked, trackers_of
 from recency.training.trial import Trial
 from recency.training.validation import VALID_TOKENS, validation_ndcg
 
@@ -53,6 +64,7 @@ def train(
     seed: int = 0,
     since: int | None = None,
     progress: Progress | None = None,
+    tracker: Trackers | None = None,
 ) -> TrainingResult:
     """Train a model in place.
 
@@ -65,31 +77,42 @@ def train(
         since: Learn from targets at or after this instant only (microseconds); what came before is
             still read as history.
         progress: Called after every batch.
+        tracker: Told of the run and of every epoch: ``"tensorboard"``, ``"wandb"``, ``"mlflow"``,
+            an object with the methods of `recency.training.trackers.Tracker`, or a list of them.
 
     Returns:
         What happened.
 
     Raises:
         DataError: there is nothing to learn from.
-        ConfigError: a setting cannot be met here, or a checkpoint found is of another run.
+        ConfigError: a setting cannot be met here, a checkpoint found is of another run, or a
+            tracker cannot begin.
         FormatError: a checkpoint found is damaged.
         TrainingDivergedError: the loss is no longer finite.
     """
     config = TrainConfig() if config is None else config
-    plan = plan_training(histories, config, since)
+    trackers = trackers_of(tracker)
     model.to(config.torch_device()).calibrate(histories)
+    config, choices, notes = settle(config, model)
+    plan = plan_training(histories, config, since)
+    refuse_too_large(step_need(model, plan, config), free_bytes(model.bias.device), model, config)
     key: dict[str, Any] = {}
     if config.checkpoint_dir is not None:
         key = run_key(config, seed, since, histories, model)
     with (
         torch.random.fork_rng(),
+        told_if_full(model, config),
+        kept_heap(),
         _products(plan, config),
-        open_board(config.tensorboard_dir) as board,
+        tracked(trackers, lambda: run_facts(model, plan, config, seed, since)) as tracking,
     ):
-        run = _Run(model, plan, config, seed, progress, board, key)
+        run = _Run(model, plan, config, seed, progress, tracking, key)
         run.train()
-    model.eval()
-    return _result(plan, config, run.state)
+        model.eval()
+        result = _result(plan, config, run.state)
+        if trackers:
+            tracking.end(end_facts(model, result))
+    return replace(result, notes=(*result.notes, *notes, *tracking.notes), choices=choices)
 
 
 class _Run:
@@ -102,11 +125,11 @@ class _Run:
         config: TrainConfig,
         seed: int,
         progress: Progress | None,
-        board: Board,
+        tracking: Tracking,
         key: dict[str, Any],
     ) -> None:
         self.model, self.plan, self.config, self.seed = model, plan, config, seed
-        self.progress, self.board, self.key = progress, board, key
+        self.progress, self.tracking, self.key = progress, tracking, key
         self.device = model.bias.device
         self.evidence = evidence_for(model, plan.everything.histories)
         self.trial: Trial | None = None
@@ -122,6 +145,8 @@ class _Run:
             found = load_run(config.checkpoint_dir, self.key, self.model, self.optimizer)
             if found is not None:
                 self.state, self.best = found
+                for record in self.state.history:
+                    self.tracking.epoch(record, learning_rate(config, record.epoch))
         if plan.older is None:
             self._run_stage("train", plan.everything, config.epochs)
             return
@@ -140,34 +165,42 @@ class _Run:
             state.stage, state.epoch = stage, 0
             self.model.load_state_dict(self.first)
             self.optimizer = make_optimizer(self.model, self.config)
+        self.augmenter = Augmenter(self.config.augmentation, windows)
+        self.contrast = ContrastLoss(self.config.contrast, windows)
+        self.sampler = Sampler(self.config, windows, self.model.n_items, self.device)
         while state.epoch < epochs:
             if search and state.epoch - state.best_epoch >= self.config.patience:
                 break
             began = time.perf_counter()
             loss = self._run_epoch(windows, epochs)
+            seconds = time.perf_counter() - began
+            lap("epoch")
             valid = self._judge() if search else None
+            lap("judging")
             state.epoch += 1
             if valid is not None and (state.best is None or valid > state.best):
                 state.best, state.best_epoch = valid, state.epoch
                 self.best = weights_of(self.model)
             if self.model.experts is not None:
                 self.model.experts.trust.zero_()  # the gate learns without it
-            seconds = time.perf_counter() - began
-            self._remember(EpochRecord(stage, state.epoch, loss, valid, seconds))
+            n_targets = windows.n_targets
+            self._remember(EpochRecord(stage, state.epoch, loss, valid, seconds, n_targets))
 
     def _run_epoch(self, windows: TrainingWindows, epochs: int) -> float:
         """Learn from every target once; give the mean loss."""
         epoch = self.state.epoch
-        words = np.random.SeedSequence((self.seed, epoch)).generate_state(2, np.uint64)
+        words = np.random.SeedSequence((self.seed, epoch)).generate_state(3, np.uint64)
         torch.manual_seed(int(words[0] >> np.uint64(1)))
         batches = windows.epoch(self.plan.tokens, np.random.default_rng(words[1]))
+        varied = np.random.default_rng(words[2])
         self.model.train()
         total, began = 0.0, time.perf_counter()
         for index, part in enumerate(batches):
             lr = learning_rate(self.config, epoch + (index + 1) / len(batches))
             # Every target counts the same, whatever the size of its batch.
             weight = len(part.targets) * len(batches) / windows.n_targets
-            loss, norm = self._run_batch(part, lr, weight)
+            shown = self.augmenter.augment(part, varied)
+            loss, norm = self._run_batch(shown, lr, weight, varied)
             step = TrainingStep(
                 stage=self.state.stage,
                 epoch=epoch + 1,
@@ -187,32 +220,53 @@ class _Run:
                 self.progress(step)
         return total / windows.n_targets
 
-    def _run_batch(self, part: TrainingBatch, lr: float, weight: float) -> tuple[float, float]:
+    def _run_batch(
+        self, part: TrainingBatch, lr: float, weight: float, rng: np.random.Generator
+    ) -> tuple[float, float]:
         """Learn from one batch; give its mean loss and the norm of its gradients."""
-        rows, sources, targets, last_times, at = (
+        targets = torch.from_numpy(part.targets).to(self.device)
+        batch = Tensors.from_batch(part.batch, self.device)
+        lap("reading", len(part.targets))
+        sample = self.sampler.draw(targets)
+        with lent_rows(self.optimizer, self.model, batch, targets, sample) as (read, drawn):
+            loss, contrast = self._losses(part, read, targets, drawn, rng)
+            self.optimizer.zero_grad(set_to_none=True)
+            torch.autograd.backward((loss + contrast) * weight)
+            lap("backward")
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+            told = float(loss.detach()), float(norm)
+            lap("clipping")
+            if math.isfinite(sum(told)):
+                for group in self.optimizer.param_groups:
+                    group["lr"] = lr
+                self.optimizer.step()
+        lap("optimiser")
+        return told
+
+    def _losses(
+        self,
+        part: TrainingBatch,
+        batch: Tensors,
+        targets: Tensor,
+        sample: Sample | None,
+        rng: np.random.Generator,
+    ) -> tuple[Tensor, Tensor]:
+        """Give the mean loss of a batch, and what is added to it."""
+        rows, sources, last_times, at = (
             torch.from_numpy(cells).to(self.device)
-            for cells in (part.rows, part.sources, part.targets, part.last_times, part.at)
+            for cells in (part.rows, part.sources, part.last_times, part.at)
         )
         half = self.config.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            outputs, _ = self.model(Tensors.from_batch(part.batch, self.device))
+            outputs, _ = self.model(batch)
             queries = self.model.ask(outputs[rows, sources], last_times, at)
+            contrast = self.contrast.of(self.model, outputs, part, rng)
+        lap("output")
         given = None if self.evidence is None else self.evidence.of(part.positions, self.device)
-        loss = self.model.loss(queries, targets, self._negatives(), given)
-        self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss * weight)
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        told = float(loss.detach()), float(norm)
-        if math.isfinite(sum(told)):
-            for group in self.optimizer.param_groups:
-                group["lr"] = lr
-            self.optimizer.step()
-        return told
-
-    def _negatives(self) -> Tensor | None:
-        n_items = self.model.n_items
-        n_drawn = self.config.drawn(n_items)
-        return torch.randint(n_items, (n_drawn,), device=self.device) if n_drawn else None
+        lap("evidence")
+        loss = self.model.loss(queries, targets, sample, given)
+        lap("loss")
+        return loss, contrast
 
     def _judge(self) -> float:
         assert self.plan.newest is not None and self.plan.arrivals is not None
@@ -225,7 +279,7 @@ class _Run:
     def _remember(self, record: EpochRecord) -> None:
         """Keep what an epoch told, and where the run is, for people and for a restart."""
         self.state.history.append(record)
-        self.board.write(record, learning_rate(self.config, record.epoch))
+        self.tracking.epoch(record, learning_rate(self.config, record.epoch))
         log.info(
             "%s epoch %d: loss %.4f, ndcg@10 %s",
             record.stage,

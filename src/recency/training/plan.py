@@ -7,11 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from recency.data.batches import TrainingWindows
-from recency.data.histories import UNKNOWN, Histories
+from recency.data.histories import BLOCK, UNKNOWN, Histories
+from recency.data.instants import newest_begins
+from recency.data.scratch import is_mapped, scratch
 from recency.errors import DataError
 from recency.training.config import TrainConfig
 from recency.units import format_instant
 
+JUDGED = 2**31  # scores of a judgement: at 1,000,000 items those of 2,147 targets
 FEWEST_VALID = 20  # targets; an epoch judged on fewer would be chosen by luck
 
 log = logging.getLogger(__name__)
@@ -56,11 +59,10 @@ def plan_training(histories: Histories, config: TrainConfig, since: int | None) 
     tokens = config.tokens or tokens_for(everything.n_targets)
     if not config.valid_share:
         return Plan(everything, None, None, tokens)
-    times = np.sort(histories.times)
-    times = times[0 if since is None else np.searchsorted(times, since) :]
-    cut = int(times[min(int((1 - config.valid_share) * len(times)), len(times) - 1)])
+    cut = newest_begins(histories.times, config.valid_share, since)
     older = TrainingWindows(histories, max_len=config.max_len, since=since, until=cut)
-    seen, most = as_seen_at(histories, cut), config.max_valid_targets
+    n_items = int(histories.items.max(initial=0)) + 1
+    seen, most = as_seen_at(histories, cut), min(config.max_valid_targets, JUDGED // n_items)
     newest = TrainingWindows(seen, max_len=2 * config.max_len, since=cut, max_targets=most)
     if older.n_targets and newest.n_targets >= FEWEST_VALID:
         arrivals = TrainingWindows(
@@ -83,10 +85,14 @@ def as_seen_at(histories: Histories, cut: int) -> Histories:
     is read as anything but unknown. In a log of news nearly all of the newest items are new, and
     what an untrained vector happens to say of them would decide which epoch is best.
     """
-    items = histories.items
+    items, times = histories.items, histories.times
     seen = np.zeros(int(items.max(initial=0)) + 1, bool)
-    seen[items[(histories.times < cut) & (items >= 0)]] = True
-    known = np.where((items >= 0) & seen[items], items, np.int32(UNKNOWN))
+    known = scratch(len(items), items.dtype, on_disk=is_mapped(items))
+    parts = [slice(start, start + BLOCK) for start in range(0, len(items), BLOCK)]
+    for part in parts:
+        seen[items[part][(times[part] < cut) & (items[part] >= 0)]] = True
+    for part in parts:
+        known[part] = np.where((items[part] >= 0) & seen[items[part]], items[part], UNKNOWN)
     return replace(histories, items=known)
 
 

@@ -1,18 +1,24 @@
 """How fast weights move: the optimizer, and the learning rate over the epochs."""
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
 
+from recency.nn.model import SequenceModel
 from recency.training.config import TrainConfig
+from recency.training.row_optimizer import RowAdamW
 
 LAST = 0.05  # share of the learning rate left at the end
 MATRIX = 2  # dimensions from which on a parameter decays
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """Make AdamW that decays matrices only: biases and norms have no large values to lose."""
+    """Make AdamW that decays matrices only: biases and norms have no large values to lose.
+
+    With ``config.item_updates="rows"`` item vectors move, and decay, when a batch touches them.
+    """
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = [
         {
@@ -21,7 +27,11 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
         },
         {"params": [p for p in parameters if p.ndim < MATRIX], "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(groups, lr=config.lr, betas=(0.9, 0.98), fused=True)
+    settings: dict[str, Any] = {"lr": config.lr, "betas": (0.9, 0.98), "fused": True}
+    if config.item_updates == "rows":
+        assert isinstance(model, SequenceModel)
+        return RowAdamW(model, groups, **settings)
+    return torch.optim.AdamW(groups, **settings)
 
 
 def learning_rate(config: TrainConfig, epoch: float) -> float:

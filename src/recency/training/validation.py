@@ -33,9 +33,9 @@ def validation_ndcg(model: SequenceModel, windows: TrainingWindows, tokens: int)
     model.eval()
     device = model.bias.device
     chunk = max(1, _CELLS // model.n_items)
-    absent = torch.ones(model.n_items, dtype=torch.bool, device=device)
+    absent = torch.full((model.n_items,), -math.inf, device=device)
     items = torch.from_numpy(windows.histories.items).long()
-    absent[items[items >= 0].to(device)] = False
+    absent[items[items >= 0].to(device)] = 0.0
     total = 0.0
     for part in windows.epoch(tokens):
         batch = Tensors.from_batch(part.batch, device)
@@ -45,7 +45,7 @@ def validation_ndcg(model: SequenceModel, windows: TrainingWindows, tokens: int)
         queries = model.ask(outputs, last, torch.from_numpy(part.at).to(device))
         targets = torch.from_numpy(part.targets).to(device)
         for q, y in zip(torch.split(queries, chunk), torch.split(targets, chunk), strict=True):
-            scores = model.scores(q).masked_fill_(absent, -math.inf)
+            scores = model.scores(q).add_(absent)  # filling by a mask takes six times as long
             total += float(gains(scores, y).sum())
     return total / windows.n_targets
 
@@ -61,6 +61,7 @@ def gains(scores: Tensor, targets: Tensor) -> Tensor:
         targets: [n] item rows.
     """
     own = scores.gather(1, targets[:, None])
-    better, equal = (scores > own).sum(1), (scores == own).sum(1)
+    # Counted in int32: torch's sum in int64 takes as long as the scores themselves.
+    better, equal = (found.sum(1, dtype=torch.int32) for found in (scores > own, scores == own))
     rank = better + (equal + 1) / 2
     return torch.where(rank <= K, 1 / torch.log2(1 + rank), 0.0)

@@ -9,7 +9,7 @@ seen all values. NDJSON and Parquet name their types and keep them.
 import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, Literal, get_args
 
@@ -70,12 +70,21 @@ class Source:
         columns: The column names found.
         is_text: Whether values are untyped text (CSV, TSV, RecBole).
         take: Reads the named columns; every other column stays unread.
+        rows: Parquet and Arrow files as a lazy frame, of which any rows can be read without those
+            before them; else None.
     """
 
     name: str
     columns: tuple[str, ...]
     is_text: bool
     take: Callable[[Sequence[str]], pl.DataFrame]
+    rows: pl.LazyFrame | None = None
+
+    def part(self, start: int, n_rows: int) -> "Source":
+        """Give the rows from ``start`` on, ``n_rows`` of them; for sources with `rows`."""
+        assert self.rows is not None
+        name = f"{self.name}, rows {start + 1:,} to {start + n_rows:,}"
+        return _from_lazy(self.rows.slice(start, n_rows), name, is_text=False)
 
 
 def open_source(
@@ -91,7 +100,7 @@ def open_source(
         source: Path of a CSV, TSV, NDJSON, Parquet, Arrow or RecBole file (text also as ``.gz`` or
             ``.zst``), a folder of Parquet files, an open binary file (NDJSON unless ``format``
             says otherwise), a Polars frame (eager or lazy), a pandas frame, anything with the
-            Arrow stream interface, or a list of dicts.
+            Arrow stream interface, a list of dicts, or a `Source`.
         format: What the file is; None tells from its suffix.
         names: Column names of a text file that has no header line.
         separator: Between the fields of a text file, one character or several (``"::"``); None
@@ -101,6 +110,8 @@ def open_source(
         DataError: there is no such file, it is empty, cut off, or not what its suffix says.
         ConfigError: an unknown ``format``, or text options for something that is no text.
     """
+    if isinstance(source, Source):
+        return source
     if format is not None and format not in FORMATS:
         raise ConfigError(f"unknown format {format!r}; known: {', '.join(FORMATS)}.")
     if isinstance(source, str | Path):
@@ -148,7 +159,8 @@ def _open_folder(folder: Path) -> Source:
     parts = [
         pl.scan_parquet(file, hive_partitioning=False).select(headers[first]) for file in files
     ]
-    return _from_lazy(pl.concat(parts, how="vertical_relaxed"), str(folder), is_text=False)
+    whole = pl.concat(parts, how="vertical_relaxed")
+    return replace(_from_lazy(whole, str(folder), is_text=False), rows=whole)
 
 
 def _parquet_columns(file: Path) -> list[str]:
@@ -278,7 +290,8 @@ def _scan(
             frame = pl.scan_ipc(file)
         else:
             frame = pl.scan_parquet(file, hive_partitioning=False)
-        return _from_lazy(frame, name, is_text=False)
+        rows = None if form == "ndjson" else frame
+        return replace(_from_lazy(frame, name, is_text=False), rows=rows)
 
 
 def _from_lazy(frame: pl.LazyFrame, name: str, *, is_text: bool) -> Source:

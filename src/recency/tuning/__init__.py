@@ -1,0 +1,1 @@
+"""Tuning: good settings found by trials, resumable, told in one page."""
