@@ -7,20 +7,20 @@ alone, `partial_fit` moves both, `fit` starts afresh.
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Self, Unpack
+from typing import Any, Self
 
 import polars as pl
 import torch
 
 from recency.answers import answers
-from recency.asking import Asking, Floats, refuse_strangers
+from recency.asking import Asking, refuse_strangers
 from recency.data.catalogue import Catalogue
 from recency.data.histories import Histories
 from recency.data.intake import EventRow, Vocabs
 from recency.data.log import Log
 from recency.data.prepared import Prepared, rows_of
 from recency.data.reading import read_log
-from recency.data.vocab import Id, Vocab
+from recency.data.vocab import Id
 from recency.errors import ConfigError, DataError, FormatError, NotFittedError
 from recency.evaluation.protocol import Answer, Questions
 from recency.live import LiveModel, Observed
@@ -38,8 +38,6 @@ from recency.nn.experts import ExpertConfig
 from recency.nn.inputs import SPECIAL, InputConfig
 from recency.nn.model import RequestTime, SequenceModel
 from recency.nn.tide import Tide
-from recency.recommendations import Recommendations
-from recency.selection import Selection, SelectionArgs
 from recency.storage import Manifest, read_manifest
 from recency.training.config import Progress, TrainConfig, TrainingResult
 from recency.training.continuing import learn_on
@@ -54,7 +52,7 @@ _EXPERTS = ExpertConfig()
 Events = Log | pl.DataFrame | Sequence[EventRow]
 
 
-class SequenceRecommender:
+class SequenceRecommender(Asking):
     """Recommend the next items of users from their events and the time between them.
 
     Args:
@@ -111,16 +109,6 @@ class SequenceRecommender:
         if self._live is None:
             raise NotFittedError("the recommender has learned nothing yet; call fit(log) first.")
         return self._live
-
-    @property
-    def users(self) -> Vocab:
-        """Give the users known, trained or observed."""
-        return self.live.vocabs.users
-
-    @property
-    def items(self) -> Vocab:
-        """Give the items known, trained or observed."""
-        return self.live.vocabs.items
 
     # --- learning ------------------------------------------------------------------------------
 
@@ -234,66 +222,6 @@ class SequenceRecommender:
 
     # --- asking --------------------------------------------------------------------------------
 
-    def recommend(
-        self,
-        users: Sequence[Id],
-        k: int = 10,
-        *,
-        at: Instant | None = None,
-        unknown: Literal["popular", "raise"] = "popular",
-        **selection: Unpack[SelectionArgs],
-    ) -> Recommendations:
-        """Rank items for users.
-
-        Args:
-            users: Ids. Users without events get what is popular, and the answer says so.
-            k: Most items a list.
-            at: Instant of the question: only events strictly before it are seen, only items
-                available then are given. None: just after the newest event known.
-            unknown: ``"raise"`` refuses users never seen.
-            **selection: Which items may be given, see `recency.Selection`: ``repeats``,
-                ``candidates``, ``exclude``, ``categories``.
-
-        Raises:
-            UnknownIdError: users were never seen and ``unknown="raise"``.
-        """
-        return self._asking.recommend(users, k, at, unknown, Selection(**selection))
-
-    def recommend_after(
-        self,
-        history: Sequence[EventRow],
-        k: int = 10,
-        *,
-        at: Instant | None = None,
-        **selection: Unpack[SelectionArgs],
-    ) -> Recommendations:
-        """Rank items for somebody without a name, from the events of a visit.
-
-        Args:
-            history: Dictionaries with ``item_id``, ``timestamp``, and ``event_type`` and ``value``
-                if any. Nothing of them is kept.
-            k: Most items.
-            at: As in `recommend`.
-            **selection: As in `recommend`.
-        """
-        return self._asking.recommend_after(history, k, at, Selection(**selection))
-
-    def score(self, users: Sequence[Id], items: Sequence[Id], at: Instant | None = None) -> Floats:
-        """Score given items for users: [n users, n items]; -inf for items that weights lack.
-
-        Raises:
-            UnknownIdError: a user or an item was never seen.
-        """
-        return self._asking.score(users, items, at)
-
-    def similar_items(self, item: Id, k: int = 10) -> Recommendations:
-        """Rank the items whose vectors point most nearly the same way (cosine in [-1, 1]).
-
-        Raises:
-            UnknownIdError: the item has no vector: never seen, or first seen after the learning.
-        """
-        return self._asking.similar_items(item, k)
-
     def voices(self, users: Sequence[Id], at: Instant | None = None) -> pl.DataFrame:
         """Tell how much each expert is listened to: what a user, and a log, lives on.
 
@@ -307,7 +235,7 @@ class SequenceRecommender:
         """
         rows = self.users.rows([self.users.coerce(one) for one in users])
         refuse_strangers(users, rows)
-        names, shares = self.live.voices(rows, self._asking.instant(at))
+        names, shares = self.live.voices(rows, self.instant(at))
         columns = {name: shares[:, place] for place, name in enumerate(names)}
         return pl.DataFrame({"user_id": list(users), **columns}).fill_nan(None)
 
@@ -323,15 +251,6 @@ class SequenceRecommender:
                 f"expected a Tide, whose memories fade by half-lives, found {self.name!r}."
             )
         return encoder.half_lives()
-
-    def history(self, user: Id, at: Instant | None = None) -> pl.DataFrame:
-        """List a user's events before an instant, oldest first.
-
-        Returns:
-            ``item_id``, ``timestamp``, and ``event_type`` where the log has types; no rows for a
-            user never seen.
-        """
-        return self._asking.history(user, at)
 
     def answer(self, questions: Questions) -> Iterator[Answer]:
         """Answer the questions of `recency.evaluate`; see `recency.evaluation.protocol`."""
@@ -449,7 +368,3 @@ class SequenceRecommender:
         """Put a trained model to work; states of older weights go with the old live model."""
         self._live = LiveModel(model, vocabs, histories, self.fallback_half_life, beside)
         self.model_version = model_version(model)
-
-    @property
-    def _asking(self) -> Asking:
-        return Asking(self.live, self.catalogue, self.model_version)

@@ -10,17 +10,15 @@ from hashlib import sha256
 from json import dumps
 from pathlib import Path
 from time import perf_counter
-from typing import Literal, Self, Unpack, get_args
+from typing import Self, get_args
 
 import polars as pl
 
-from recency.asking import Asking, Floats
+from recency.asking import Asking
 from recency.data.catalogue import Catalogue
-from recency.data.intake import EventRow
 from recency.data.log import Log
 from recency.data.prepared import Prepared
 from recency.data.reading import read_log
-from recency.data.vocab import Id, Vocab
 from recency.ensemble.answering import mixed_answers
 from recency.ensemble.folder import read_members, write_ensemble
 from recency.ensemble.fusion import Fusion, Kind
@@ -41,15 +39,12 @@ from recency.evaluation.protocol import Answer, Questions
 from recency.live import Observed
 from recency.nn.encoder import Encoder
 from recency.nn.model import RequestTime
-from recency.recommendations import Recommendations
 from recency.recommender import Events, SequenceRecommender
-from recency.selection import Selection, SelectionArgs
 from recency.storage import Manifest, read_manifest
 from recency.training.config import Progress
-from recency.units import Instant
 
 
-class Ensemble:
+class Ensemble(Asking):
     """Mix what several members recommend, by weights learned on the newest slice of the log.
 
     Args:
@@ -129,16 +124,6 @@ class Ensemble:
             raise NotFittedError("the ensemble has learned nothing yet; call fit(log) first.")
         return self._report
 
-    @property
-    def users(self) -> Vocab:
-        """Give the users known, trained or observed."""
-        return self.live.vocabs.users
-
-    @property
-    def items(self) -> Vocab:
-        """Give the items known, trained or observed."""
-        return self.live.vocabs.items
-
     # --- learning ------------------------------------------------------------------------------
 
     def fit(
@@ -215,49 +200,6 @@ class Ensemble:
         return self.live.observe(read_log(events) if isinstance(events, pl.DataFrame) else events)
 
     # --- asking --------------------------------------------------------------------------------
-
-    def recommend(
-        self,
-        users: Sequence[Id],
-        k: int = 10,
-        *,
-        at: Instant | None = None,
-        unknown: Literal["popular", "raise"] = "popular",
-        **selection: Unpack[SelectionArgs],
-    ) -> Recommendations:
-        """Rank items for users; see `SequenceRecommender.recommend`."""
-        return self._asking.recommend(users, k, at, unknown, Selection(**selection))
-
-    def recommend_after(
-        self,
-        history: Sequence[EventRow],
-        k: int = 10,
-        *,
-        at: Instant | None = None,
-        **selection: Unpack[SelectionArgs],
-    ) -> Recommendations:
-        """Rank items after a visit; see `SequenceRecommender.recommend_after`."""
-        return self._asking.recommend_after(history, k, at, Selection(**selection))
-
-    def score(self, users: Sequence[Id], items: Sequence[Id], at: Instant | None = None) -> Floats:
-        """Score given items for users: log-chances [n users, n items], -inf for none.
-
-        Raises:
-            UnknownIdError: a user or an item was never seen.
-        """
-        return self._asking.score(users, items, at)
-
-    def similar_items(self, item: Id, k: int = 10) -> Recommendations:
-        """Rank the items most like one, by the mean of the models' cosines as weighed.
-
-        Raises:
-            UnknownIdError: the item has no vector: never seen, or first seen after the learning.
-        """
-        return self._asking.similar_items(item, k)
-
-    def history(self, user: Id, at: Instant | None = None) -> pl.DataFrame:
-        """List a user's events before an instant; see `SequenceRecommender.history`."""
-        return self._asking.history(user, at)
 
     def answer(self, questions: Questions) -> Iterator[Answer]:
         """Answer the questions of `recency.evaluate`; see `recency.evaluation.protocol`."""
@@ -343,7 +285,3 @@ class Ensemble:
         if self._weighed is None:
             raise NotFittedError("the ensemble has learned nothing yet; call fit(log) first.")
         return self._weighed
-
-    @property
-    def _asking(self) -> Asking:
-        return Asking(self.live, self.catalogue, self.model_version)
