@@ -16,6 +16,7 @@ import typer
 
 from recency import __version__
 from recency.cli import output
+from recency.cli.fit import EncoderName
 from recency.errors import ConfigError, RecencyError
 
 _PACKAGES = ("torch", "polars", "numpy", "scipy", "fastapi", "uvicorn", "pydantic", "matplotlib")
@@ -28,7 +29,7 @@ def doctor(
     ] = False,
     log: Annotated[str | None, typer.Option(help="Event file to profile; default: drawn.")] = None,
     config: Annotated[Path | None, typer.Option(help="run.toml of the profiled model.")] = None,
-    encoder: Annotated[str | None, typer.Option(help="tide, transformer, gru, lstm, …")] = None,
+    encoder: EncoderName = None,
     dim: Annotated[int | None, typer.Option(help="Width of the encoder.")] = None,
     layers: Annotated[int | None, typer.Option(help="Layers or blocks of the encoder.")] = None,
     experts: Annotated[

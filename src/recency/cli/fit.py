@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from recency.training.run_folder import RunFolder
     from recency.training.trackers import Tracker
 
+Until = Annotated[
+    str | None,
+    typer.Option(help="Learn from events before this instant, or this share (0.9) of the log."),
+]
+EncoderName = Annotated[str | None, typer.Option(help="tide, transformer, gru, lstm, …")]
+Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
+
 
 def fit(
     file: File,
@@ -30,17 +37,14 @@ def fit(
     config: Annotated[
         Path | None, typer.Option(help="run.toml with every knob; flags go over it.")
     ] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(help="Learn from events before this instant, or this share (0.9) of the log."),
-    ] = None,
+    until: Until = None,
     items: Annotated[
         str | None, typer.Option(help="Item file: titles, categories, availability.")
     ] = None,
-    encoder: Annotated[str | None, typer.Option(help="tide, transformer, gru, lstm, …")] = None,
+    encoder: EncoderName = None,
     size: Annotated[str | None, typer.Option(help="small, medium or large.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Most passes over the events.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    device: Device = None,
     seed: Annotated[int | None, typer.Option(help="Repeats a run.")] = None,
     tracker: Annotated[
         list[str] | None, typer.Option(help="tensorboard, wandb or mlflow; may be repeated.")

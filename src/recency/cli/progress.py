@@ -5,12 +5,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
     from recency.data.preparation import Progress as PreparationProgress
     from recency.training.config import Progress as TrainingProgress
     from recency.training.config import TrainingStep
+    from recency.tuning.search import Progress as TuningProgress
+    from recency.tuning.search import TuningStep
 
 _STAGES = {
     "search": "Training, judged on the newest slice",
@@ -22,13 +24,7 @@ _STAGES = {
 @contextmanager
 def training_bar() -> Iterator["TrainingProgress"]:
     """Show epochs, loss, the newest judgement and the time left; give the callback for it."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[facts]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with _bar(TextColumn("{task.fields[facts]}")) as bar:
         stages: dict[str, int] = {}
 
         def show(step: "TrainingStep") -> None:
@@ -51,8 +47,7 @@ def training_bar() -> Iterator["TrainingProgress"]:
 @contextmanager
 def preparation_bar() -> Iterator["PreparationProgress"]:
     """Show the stages of a preparation; give the callback for it."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with _bar() as bar:
         stages: dict[str, int] = {}
 
         def show(stage: str, share: float) -> None:
@@ -61,3 +56,22 @@ def preparation_bar() -> Iterator["PreparationProgress"]:
             bar.update(stages[stage], completed=share)  # type: ignore[arg-type]  # rich's TaskID is an int
 
         yield show
+
+
+@contextmanager
+def tuning_bar() -> Iterator["TuningProgress"]:
+    """Show the trials done, those under way and the best so far; give the callback for it."""
+    with _bar(TextColumn("{task.fields[facts]}")) as bar:
+        task = bar.add_task("Trials", total=None, facts="starting")
+
+        def show(step: "TuningStep") -> None:
+            best = "" if step.best is None else f", best NDCG@10 {step.best:.4f}"
+            facts = f"{step.done}/{step.trials}, {step.pruned} ended early{best}"
+            bar.update(task, total=step.trials, completed=step.done, facts=facts)
+
+        yield show
+
+
+def _bar(*facts: ProgressColumn) -> Progress:
+    columns = (TextColumn("{task.description}"), BarColumn(), *facts, TimeElapsedColumn())
+    return Progress(*columns, console=Console(stderr=True))

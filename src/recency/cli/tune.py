@@ -1,26 +1,21 @@
 """``recency tune``: search good settings for an event file, and write them as a run.toml."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from recency.cli import output
-from recency.cli.fit import data_flags, log_to_learn
+from recency.cli.fit import Device, EncoderName, Until, data_flags, log_to_learn
 from recency.cli.inspect import File, Item, Time, Unit, User
+from recency.cli.progress import tuning_bar
 from recency.cli.run_config import RunConfig, read_run_config
 from recency.errors import ConfigError
 
 if TYPE_CHECKING:
     from recency.tuning.result import TuningResult
-    from recency.tuning.search import Progress as TuningProgress
-    from recency.tuning.search import TuningStep
 
 _INTERRUPTED = 130  # as shells have it
 
@@ -39,14 +34,11 @@ def tune(
         typer.Option(help="Judge by so many windows of a cross-validation over time."),
     ] = None,
     horizon: Annotated[str | None, typer.Option(help="Length of such a window, as 7d.")] = None,
-    until: Annotated[
-        str | None,
-        typer.Option(help="Learn from events before this instant, or this share (0.9) of the log."),
-    ] = None,
-    encoder: Annotated[str | None, typer.Option(help="tide, transformer, gru, lstm, …")] = None,
+    until: Until = None,
+    encoder: EncoderName = None,
     size: Annotated[str | None, typer.Option(help="small, medium or large: the start.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Most passes of a trial.")] = None,
-    device: Annotated[str | None, typer.Option(help="auto, cpu or cuda.")] = None,
+    device: Device = None,
     seed: Annotated[int | None, typer.Option(help="Of every trial, and of what is tried.")] = None,
     user: User = None,
     item: Item = None,
@@ -87,7 +79,7 @@ def _search(file: str, out: Path, settings: RunConfig) -> "TuningResult":
     start = settings.recommender()
     log = log_to_learn(file, settings)
     try:
-        with _bar() as progress:
+        with tuning_bar() as progress:
             asked = asdict(settings.tune)
             return search(log, start=start, folder=out, progress=progress, **asked)
     except KeyboardInterrupt:
@@ -145,23 +137,3 @@ def _text(facts: dict[str, Any]) -> str:
 
 def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-@contextmanager
-def _bar() -> Iterator["TuningProgress"]:
-    """Show the trials done, those under way and the best so far; give the callback for it."""
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.fields[facts]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("Trials", total=None, facts="starting")
-
-        def show(step: "TuningStep") -> None:
-            best = "" if step.best is None else f", best NDCG@10 {step.best:.4f}"
-            facts = f"{step.done}/{step.trials}, {step.pruned} ended early{best}"
-            bar.update(task, total=step.trials, completed=step.done, facts=facts)
-
-        yield show
