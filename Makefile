@@ -54,7 +54,7 @@ bench: $(VENV)/.dev-ready peers
 	$(BIN)/python -m benchmarks.accuracy.run time $(foreach log,ml-100k ml-latest-2k deskdrop online-retail globo-news,$(DATA)/$(log))
 	$(BIN)/python -m benchmarks.accuracy.run last $(DATA)/ml-1m-order $(DATA)/amazon-beauty
 	$(BIN)/python -m benchmarks.accuracy.cost $(DATA)/ml-1m-order
-	$(BIN)/recency fit $(DATA)/globo-news/events.parquet --until 0.9 --encoder gru --epochs 2 --out runs/globo
+	$(BIN)/recency fit $(DATA)/globo-news/events.parquet --until 0.9 --config benchmarks/evaluation/run.toml --out runs/globo
 	$(BIN)/python -m benchmarks.evaluation.run runs/globo $(DATA)/globo-news
 	$(BIN)/python -m benchmarks.speed.run $(DATA)
 	$(BIN)/python -m benchmarks.speed.reach $(DATA)/ml-1m-order

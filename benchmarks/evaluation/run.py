@@ -1,6 +1,7 @@
 """How long does a full evaluation take, and how much memory?
 
-    recency fit DATA/globo-news/events.parquet --until 0.9 --encoder gru --epochs 2 --out runs/globo
+    recency fit DATA/globo-news/events.parquet --until 0.9 --config benchmarks/evaluation/run.toml \
+        --out runs/globo
     python -m benchmarks.evaluation.run runs/globo DATA/globo-news [--dirty]
 
 The model was saved by another process; this one does nothing but judge it, so its
