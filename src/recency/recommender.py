@@ -41,10 +41,10 @@ from recency.nn.tide import Tide
 from recency.storage import Manifest, read_manifest
 from recency.training.config import Progress, TrainConfig, TrainingResult
 from recency.training.continuing import learn_on
-from recency.training.facts import model_version
 from recency.training.loop import train
-from recency.training.run_folder import RunFolder
-from recency.training.trackers import Trackers, trackers_of
+from recency.training.tracking.facts import model_version
+from recency.training.tracking.run_folder import RunFolder
+from recency.training.tracking.trackers import Trackers, trackers_of
 from recency.training.transfer import Known, Transferred, start_from
 from recency.units import Instant, parse_duration
 
@@ -136,9 +136,9 @@ class SequenceRecommender(Asking):
             init_items: Take over the vectors of items with the same id too; only where an id means
                 the same item in both.
             tracker: Told of every epoch: ``"tensorboard"``, ``"wandb"``, ``"mlflow"``, an object
-                with the methods of `recency.training.trackers.Tracker`, or a list of them.
+                with the methods of `recency.training.tracking.trackers.Tracker`, or a list of them.
             run_dir: Folder to keep the run in, enough to repeat it; see
-                `recency.training.run_folder`.
+                `recency.training.tracking.run_folder`.
 
         Raises:
             ConfigError: the other's encoder is another one, in any setting; a tracker cannot

@@ -16,9 +16,9 @@ from recency.nn.inputs import InputConfig
 from recency.nn.model import SequenceModel
 from recency.recommender import SequenceRecommender
 from recency.training.config import TrainConfig
-from recency.training.facts import run_facts
 from recency.training.plan import plan_training
-from recency.training.run_folder import RunFolder
+from recency.training.tracking.facts import run_facts
+from recency.training.tracking.run_folder import RunFolder
 
 FULL = Path("/dev/full")
 

@@ -8,7 +8,7 @@ import recency as rc
 from recency.cli.run_config import read_run_config
 from recency.data.synthetic import cycle
 from recency.errors import ConfigError
-from recency.training.run_toml import run_toml
+from recency.training.tracking.run_toml import run_toml
 
 VARIED = rc.TrainConfig(
     epochs=1,

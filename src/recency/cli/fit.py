@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from recency.data.log import Log
     from recency.data.prepared import Prepared
     from recency.recommender import SequenceRecommender
-    from recency.training.run_folder import RunFolder
-    from recency.training.trackers import Tracker
+    from recency.training.tracking.run_folder import RunFolder
+    from recency.training.tracking.trackers import Tracker
 
 Until = Annotated[
     str | None,
@@ -162,7 +162,7 @@ def _fit_ensemble(
 
 def _run_folder(folder: Path, settings: RunConfig) -> "RunFolder":
     """Make a run folder that also knows what the command line knows."""
-    from recency.training.run_folder import RunFolder
+    from recency.training.tracking.run_folder import RunFolder
     from recency.units import parse_duration
 
     half_life = parse_duration(settings.model.fallback_half_life)
@@ -179,7 +179,7 @@ def _trackers(names: list[str] | None, kept: "RunFolder | None") -> "list[Tracke
     """Give the trackers of a run, the run folder first."""
     if kept is None and names is None:
         return []
-    from recency.training.trackers import trackers_of
+    from recency.training.tracking.trackers import trackers_of
 
     return trackers_of(names) if kept is None else [kept, *trackers_of(names, kept.folder)]
 

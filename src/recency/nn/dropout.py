@@ -1,8 +1,8 @@
 """Dropout with masks from random bytes: on a CPU, torch draws them one by one.
 
-A mask of 200,000 numbers takes torch longer than the sigmoid of as many. Eight bytes of one random
-word decide on eight numbers here, so that dropout as a whole, gradients included, takes a quarter
-of the time. The share dropped is rounded to a 256th, and what is kept is scaled by just this share.
+A mask takes torch longer than the sigmoid of as many numbers. Eight bytes of one random word decide
+on eight numbers here. The share dropped is rounded to a 256th, and what is kept is scaled by just
+this share.
 """
 
 import torch

@@ -1,9 +1,10 @@
 """Products of float32 matrices, by the faster of the two libraries that torch carries for a CPU.
 
-On some processors (AMD's with AVX-512) oneDNN multiplies float32 matrices at twice the rate of MKL,
-which torch asks by default. Torch hands them to oneDNN only together with the leave to round their
-entries to bfloat16. oneDNN makes use of that leave where the processor has matrix units (AMX), and
-else multiplies in full float32: `exact` finds out which.
+On some processors (AMD's with AVX-512) oneDNN multiplies float32 matrices far faster than MKL,
+which torch asks by default (`recency doctor --profile` shows the rate of the machine at hand).
+Torch hands them to oneDNN only together with the leave to round their entries to bfloat16. oneDNN
+makes use of that leave where the processor has matrix units (AMX), and else multiplies in full
+float32: `exact` finds out which.
 """
 
 from collections.abc import Iterator

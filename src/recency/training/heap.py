@@ -2,8 +2,8 @@
 
 A step of training takes and gives back the same temporaries, many of some megabytes. GNU's libc
 hands the top of its heap back to the system as soon as it is free and takes it anew a moment later,
-page by page: a quarter of the time of a step with drawn negatives. So it is told to keep what is
-free as long as training goes on, which costs no more than the peak that was there anyway.
+page by page, which costs a step with drawn negatives much of its time. So it is told to keep what
+is free as long as training goes on, which costs no more than the peak that was there anyway.
 """
 
 import ctypes

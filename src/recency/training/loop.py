@@ -39,7 +39,6 @@ from recency.training.config import (
     TrainingStep,
 )
 from recency.training.contrast import ContrastLoss
-from recency.training.facts import end_facts, run_facts
 from recency.training.heap import kept_heap
 from recency.training.laps import lap
 from recency.training.memory import free_bytes, refuse_too_large, step_need, told_if_full
@@ -47,7 +46,8 @@ from recency.training.negatives import Sampler
 from recency.training.plan import Plan, plan_training
 from recency.training.row_optimizer import lent_rows
 from recency.training.schedule import learning_rate, make_optimizer
-from recency.training.trackers import Trackers, Tracking, tracked, trackers_of
+from recency.training.tracking.facts import end_facts, run_facts
+from recency.training.tracking.trackers import Trackers, Tracking, tracked, trackers_of
 from recency.training.trial import Trial
 from recency.training.validation import VALID_TOKENS, validation_ndcg
 
@@ -78,7 +78,8 @@ def train(
             still read as history.
         progress: Called after every batch.
         tracker: Told of the run and of every epoch: ``"tensorboard"``, ``"wandb"``, ``"mlflow"``,
-            an object with the methods of `recency.training.trackers.Tracker`, or a list of them.
+            an object with the methods of `recency.training.tracking.trackers.Tracker`, or a list
+            of them.
 
     Returns:
         What happened.

@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from recency.recommender import SequenceRecommender
-from recency.training.run_toml import run_toml
+from recency.training.tracking.run_toml import run_toml
 from recency.tuning.judging import METRIC, Objective
 from recency.tuning.run_file import Sections, changed, recommender_of
 from recency.tuning.spaces import Space

@@ -31,9 +31,9 @@ from recency import __version__
 from recency.errors import ConfigError, FormatError
 from recency.nn.encoders import ENCODERS
 from recency.training.config import EpochRecord
-from recency.training.curves import curves_picture, curves_table
-from recency.training.facts import Facts, flat
-from recency.training.run_toml import run_toml
+from recency.training.tracking.curves import curves_picture, curves_table
+from recency.training.tracking.facts import Facts, flat
+from recency.training.tracking.run_toml import run_toml
 
 FORMAT = 1
 PICTURE_SHARE = 0.05  # of the seconds of learning

@@ -13,11 +13,11 @@ import pytest
 
 from recency.errors import ConfigError, TrainingDivergedError
 from recency.training.checkpoints import digest_histories, weights_of
-from recency.training.clients import MLflow, TensorBoard, WeightsAndBiases
 from recency.training.config import EpochRecord, TrainingStep
-from recency.training.facts import flat, model_version
 from recency.training.loop import train
-from recency.training.trackers import Tracker, trackers_of
+from recency.training.tracking.clients import MLflow, TensorBoard, WeightsAndBiases
+from recency.training.tracking.facts import flat, model_version
+from recency.training.tracking.trackers import Tracker, trackers_of
 
 NAMES = {"loss", "lr", "seconds", "targets_per_second"}
 

@@ -7,7 +7,7 @@ from matplotlib.image import imread
 from PIL import Image
 
 from recency.training.config import EpochRecord
-from recency.training.curves import curves_picture, curves_table
+from recency.training.tracking.curves import curves_picture, curves_table
 
 SEARCH = [
     (EpochRecord("search", 1, 5.0, 0.10, 2.0, 1_000), 0.01),

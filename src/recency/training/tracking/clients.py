@@ -1,6 +1,6 @@
 """Clients of other products that track trainings: TensorBoard, Weights & Biases, MLflow.
 
-Each adapter is a tracker, see `recency.training.trackers`; the packages are extras. All of them
+Each adapter is a tracker (`recency.training.tracking.trackers`); the packages are extras. All
 hold the same numbers under the same names, such as ``search/loss``, and the epoch is the step.
 MLflow allows no ``@``, so there ``ndcg@10`` is ``ndcg_at_10``. The clients' own settings count:
 WANDB_MODE, WANDB_PROJECT, MLFLOW_TRACKING_URI and the like.
@@ -14,7 +14,7 @@ from typing import Any
 
 from recency.errors import ConfigError
 from recency.training.config import EpochRecord
-from recency.training.facts import Facts, flat
+from recency.training.tracking.facts import Facts, flat
 
 STAGES = ("train", "search", "refit")
 PROJECT = "recency"  # the name under which runs are gathered

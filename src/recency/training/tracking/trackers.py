@@ -1,7 +1,7 @@
 """Trackers: told of a run as it begins, after every epoch, and as it ends.
 
-Three are adapters to the clients of other products (`recency.training.clients`); any object with
-the three methods of `Tracker` is one as well. Decisions:
+Three are adapters to the clients of other products (`recency.training.tracking.clients`); any
+object with the three methods of `Tracker` is one as well. Decisions:
 
 - What a tracker cannot do at the beginning (a client that is missing, not logged in, or without a
   server) is an error, since nothing is lost yet. What fails later costs the tracker, never the run:
@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from recency.errors import ConfigError, RecencyError, raise_all
-from recency.training.clients import MLflow, TensorBoard, WeightsAndBiases
 from recency.training.config import EpochRecord
-from recency.training.facts import Facts
+from recency.training.tracking.clients import MLflow, TensorBoard, WeightsAndBiases
+from recency.training.tracking.facts import Facts
 
 log = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ import math
 import tomllib
 from typing import Any
 
-from recency.training.run_toml import run_toml
+from recency.training.tracking.run_toml import run_toml
 
 
 def test_what_is_written_is_read():

@@ -20,9 +20,9 @@ from recency.nn.recurrent import GRU
 from recency.recommender import SequenceRecommender
 from recency.training.checkpoints import digest_histories
 from recency.training.config import EpochRecord, TrainConfig, TrainingStep
-from recency.training.facts import model_version
 from recency.training.loop import train
-from recency.training.run_folder import RunFolder, project_of
+from recency.training.tracking.facts import model_version
+from recency.training.tracking.run_folder import RunFolder, project_of
 
 FULL = Path("/dev/full")  # every write to it finds the disk full
 needs_full = pytest.mark.skipif(not FULL.exists(), reason="needs Linux's /dev/full")
@@ -114,8 +114,8 @@ def test_the_picture_costs_little_beside_the_learning(tmp_path, monkeypatch):
         return b"picture"
 
     clock = [0.0]
-    monkeypatch.setattr("recency.training.run_folder.curves_picture", draw)
-    monkeypatch.setattr("recency.training.run_folder.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("recency.training.tracking.run_folder.curves_picture", draw)
+    monkeypatch.setattr("recency.training.tracking.run_folder.time.perf_counter", lambda: clock[0])
     folder = RunFolder(tmp_path)
     data = {"digest": "", "cut": "2026", "n_events": 1, "n_users": 1, "n_items": 1}
     facts = {
