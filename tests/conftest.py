@@ -12,6 +12,11 @@ from recency.data.log import Log
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let the fault tests run at full size."""
+    parser.addoption("--soak", action="store_true", help="fault tests at full size, recorded")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Keep torch to one thread: two on two busy cores wait for each other at every barrier."""

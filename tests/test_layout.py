@@ -19,8 +19,10 @@ ROOT = Path(recency.__file__).parent
 SPINE = [
     {"errors"},
     {"units"},
+    {"client"},  # knows HTTP and errors, nothing of the rest
     {"data"},
-    {"nn", "content", "ranking"},
+    {"nn", "ranking"},
+    {"content"},
     {"training"},
     {"evaluation"},
     {"baselines"},
@@ -50,7 +52,8 @@ LARGER_FOR_A_REASON: dict[str, str] = {
 # Slow to load: none of them before a model, a picture or a pandas frame is asked for.
 HEAVY = {
     "torch", "pandas", "pyarrow", "matplotlib", "scipy", "fastapi", "uvicorn", "implicit", "optuna",
-    "tensorboard", "wandb", "mlflow",
+    "tensorboard", "wandb", "mlflow", "river", "httpx", "faiss", "transformers", "model2vec",
+    "huggingface_hub",
 }  # fmt: skip
 
 FILES = sorted(ROOT.rglob("*.py"))

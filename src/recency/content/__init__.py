@@ -1,0 +1,1 @@
+"""Content: what items say of themselves, as vectors."""
