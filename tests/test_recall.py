@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recency.data.arrivals import Events
 from recency.data.histories import Histories
-from recency.data.timelines import Events, Timelines
+from recency.data.timelines import Timelines
 from recency.nn.experts import ExpertConfig
 from recency.nn.memories import Memories
 from recency.recall import Recall
@@ -91,3 +92,66 @@ def test_questions_about_one_past_instant_are_counted_once():
     recall.take(late)
     assert recall.at(6 * HOUR) is not past  # a late event changes the past
     assert recall.at(6 * HOUR).shares(N_ITEMS)[0][4] > 0
+
+
+@given(moves, st.integers(0, 2))
+@settings(max_examples=150, deadline=None)
+def test_memories_after_a_user_is_dropped_are_those_of_a_log_without_the_user(moves, user):
+    timelines = Timelines(empty())
+    recall = Recall(CONFIG, timelines)
+    for place, move in enumerate(moves):
+        if isinstance(move, list):
+            events = events_of(move)
+            timelines.add(events)
+            recall.take(events)
+        else:
+            recall.at(move * HOUR)
+        if place == len(moves) // 2:
+            gone = timelines.drop(user)
+            recall.drop(user, gone, timelines.histories())
+    found = recall.at(20 * HOUR)
+    histories = timelines.histories()
+    expected = Memories.of(CONFIG, histories.user_of, histories.items, histories.times)
+    np.testing.assert_allclose(found.shares(N_ITEMS), expected.shares(N_ITEMS), atol=1e-12)
+    np.testing.assert_allclose(square(found), square(expected), atol=1e-9)
+
+
+@given(moves, st.permutations([0, 1, 2]))
+@settings(max_examples=150, deadline=None)
+def test_memories_after_a_move_are_those_of_a_log_of_the_one_user(moves, order):
+    source, target, _ = order
+    timelines = Timelines(empty())
+    recall = Recall(CONFIG, timelines)
+    for place, move in enumerate(moves):
+        if isinstance(move, list):
+            events = events_of(move)
+            timelines.add(events)
+            recall.take(events)
+        else:
+            recall.at(move * HOUR)
+        if place == len(moves) // 2:
+            moved, _ = timelines.move(source, target)
+            recall.move(source, target, moved)
+    found = recall.at(20 * HOUR)
+    histories = timelines.histories()
+    expected = Memories.of(CONFIG, histories.user_of, histories.items, histories.times)
+    np.testing.assert_allclose(found.shares(N_ITEMS), expected.shares(N_ITEMS), atol=1e-12)
+    np.testing.assert_allclose(square(found), square(expected), atol=1e-9)
+
+
+def test_a_user_whose_part_was_by_far_the_largest_leaves_no_rounding_errors():
+    """A pair of 30 half-lives ago, and one of now that is taken away again."""
+    timelines = Timelines(empty())
+    recall = Recall(CONFIG, timelines)
+    rows = [(0, 1, 0), (0, 2, 0), (0, 3, 0), (1, 1, 100), (1, 2, 100)]
+    timelines.add(events_of(rows))
+    recall.at(101 * HOUR)
+    gone = timelines.drop(1)
+    recall.drop(1, gone, timelines.histories())
+    ((parts, total),) = recall.at(101 * HOUR).pairs[0].rows([1])
+    shares = np.zeros(N_ITEMS)
+    for columns, weights in parts:
+        np.add.at(shares, columns, weights / total)
+    assert total > 0
+    expected = np.array([0, 0, 1, 2**-0.5, 0]) / (1 + 2**-0.5)
+    assert shares == pytest.approx(expected, abs=1e-12)

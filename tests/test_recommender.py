@@ -47,8 +47,9 @@ QUICK = TrainConfig(epochs=12, lr=2e-2, tokens=128, valid_share=0.0)
 
 
 def quick(encoder: Encoder | None = None, seed: int = 0) -> SequenceRecommender:
+    inputs = InputConfig(dropout=0.0)
     return SequenceRecommender(
-        encoder or GRU(16), training=QUICK, inputs=InputConfig(dropout=0.0), seed=seed
+        encoder or GRU(16), training=QUICK, inputs=inputs, fallback_half_life="7d", seed=seed
     )
 
 

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from recency.baselines import MatrixFactorisation as MatrixFactorisation
     from recency.baselines import Popularity as Popularity
     from recency.baselines import RecentItems as RecentItems
+    from recency.client import AsyncClient as AsyncClient
+    from recency.client import Client as Client
     from recency.data.catalogue import Catalogue as Catalogue
     from recency.data.cleaning import CleaningConfig as CleaningConfig
     from recency.data.cleaning import clean as clean
@@ -66,6 +68,7 @@ _HOMES = {
         "Popularity",
         "RecentItems",
     ),
+    "recency.client": ("AsyncClient", "Client"),
     "recency.data.catalogue": ("Catalogue",),
     "recency.data.cleaning": ("CleaningConfig", "clean"),
     "recency.data.inspection": ("inspect",),

@@ -15,19 +15,23 @@ from torch import Tensor
 
 from recency.data.counts import DecayedCounts
 from recency.data.histories import Histories, Ints
+from recency.data.remapping import remapped
 from recency.evaluation.protocol import Answer, Questions, block_length
-from recency.live import LiveModel, remapped
+from recency.live import LiveModel
 from recency.nn.experts import Experts
-from recency.nn.memories import Life, context_of, voices_of
+from recency.nn.memories import Life
+from recency.nn.voices import context_of, voices_of
 from recency.states import outputs_at
 
 
-def answers(live: LiveModel, questions: Questions) -> Iterator[Answer]:
+def answers(live: LiveModel, questions: Questions, life: Life | None = None) -> Iterator[Answer]:
     """Answer every question once.
 
     Args:
         live: Fitted; its own events are not used, only its weights and vocabularies.
         questions: Carry histories and world of their own.
+        life: Memories that earlier questions of the same world, none later than these, have moved;
+            None counts the world from its start.
 
     Yields:
         Questions answered and their scores over ``questions.items``; -inf for items without
@@ -35,12 +39,12 @@ def answers(live: LiveModel, questions: Questions) -> Iterator[Answer]:
     """
     block = block_length(len(questions.items))
     empty = questions.stop <= questions.histories.offsets[questions.user]
-    yield from _of_histories(live, questions, np.flatnonzero(~empty), block)
+    yield from _of_histories(live, questions, np.flatnonzero(~empty), block, life)
     yield from strangers_answered(live, questions, np.flatnonzero(empty))
 
 
 def _of_histories(
-    live: LiveModel, questions: Questions, asked: Ints, block: int
+    live: LiveModel, questions: Questions, asked: Ints, block: int, life: Life | None
 ) -> Iterator[Answer]:
     if not len(asked):
         return
@@ -52,7 +56,7 @@ def _of_histories(
     rows = live.vocabs.items.rows(questions.items.ids)
     trained = (rows >= 0) & (rows < model.n_items)
     same = np.array_equal(rows[trained], np.arange(model.n_items))  # columns need no shuffling
-    world = None if model.experts is None else _World(live, model.experts, questions)
+    world = None if model.experts is None else _World(live, model.experts, questions, life)
     for start in range(0, len(asked), block):
         part = slice(start, start + block)
         last = torch.from_numpy(histories.times[stops[part] - 1]).to(outputs.device)
@@ -79,11 +83,12 @@ class _World:
     Items are the rows of the questions, so that those the model never saw have a voice too.
     """
 
-    def __init__(self, live: LiveModel, experts: Experts, questions: Questions) -> None:
+    def __init__(
+        self, live: LiveModel, experts: Experts, questions: Questions, life: Life | None
+    ) -> None:
         self._experts, self._questions = experts, questions
         self._known = live.model.request_time == "known"
-        world = questions.world
-        self._life = Life(experts.config, world.users, world.items, world.times)
+        self._life = life_of(questions, experts) if life is None else life
 
     def mixed(
         self, queries: Tensor, chances: npt.NDArray[np.float64], asked: Ints
@@ -102,6 +107,12 @@ class _World:
             memories = self._life.until(int(questions.world_stop[question]))
             scores[row] = memories.mix(voices, row, chances[row])
         return scores
+
+
+def life_of(questions: Questions, experts: Experts) -> Life:
+    """Begin to live through the world of questions."""
+    world = questions.world
+    return Life(experts.config, world.users, world.items, world.times)
 
 
 def strangers_answered(live: LiveModel, questions: Questions, asked: Ints) -> Iterator[Answer]:

@@ -4,75 +4,30 @@ One model and an ensemble are asked alike, so what they promise here is written 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
-from typing import Literal, Protocol, Unpack
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from typing import Any, Literal, Unpack
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from recency.data.catalogue import Catalogue
-from recency.data.histories import Histories, Ints
-from recency.data.intake import EventRow, Vocabs
-from recency.data.timelines import Timelines
+from recency.data.histories import Ints
+from recency.data.intake import EventRow
 from recency.data.vocab import Id, Vocab
 from recency.errors import UnknownIdError
 from recency.evaluation.protocol import block_length
+from recency.live_answers import Floats, Live, Scored
+from recency.ranking.pool import Pool
 from recency.recommendations import Recommendations
-from recency.selection import Selection, SelectionArgs, best
+from recency.rules import Rules, Scene
+from recency.selection import Selection, SelectionArgs, best, check_k
 from recency.units import Instant, parse_instant
 
-Floats = npt.NDArray[np.float32]
-Scored = tuple[Floats, npt.NDArray[np.bool_]]
 Ranked = tuple[list[list[Id]], list[list[float]], list[bool]]  # items, scores, fallback
-
-
-class Live(Protocol):
-    """What is asked of a live model; see `recency.live.LiveModel`."""
-
-    @property
-    def vocabs(self) -> Vocabs:
-        """Give the vocabularies."""
-        ...
-
-    @property
-    def timelines(self) -> Timelines:
-        """Give what every user did."""
-        ...
-
-    @property
-    def now(self) -> int:
-        """Give the instant just after the newest event known, in microseconds."""
-        ...
-
-    @property
-    def n_learned(self) -> int:
-        """Count the items with weights: the first rows of the vocabulary."""
-        ...
-
-    def scores(self, users: Ints, at: int) -> Scored:
-        """Score every item for users, and tell who had no history."""
-        ...
-
-    def scores_after(self, histories: Histories, at: int) -> Scored:
-        """Score every item after histories of people without a name."""
-        ...
-
-    def cosines(self, item: int) -> Floats:
-        """Compare one item's vector with all others'."""
-        ...
-
-    def seen(self, users: Ints, at: int) -> Histories:
-        """Give what users did before an instant."""
-        ...
-
-    def events_of(self, user: int, at: int) -> pl.DataFrame:
-        """List one user's events before an instant."""
-        ...
-
-    def histories_of(self, history: Sequence[EventRow]) -> Histories:
-        """Turn the events of somebody without a name into one history."""
-        ...
+Items = pl.DataFrame | Sequence[Mapping[str, Any]]
+_LOG2 = np.float32(1 / np.log(2))  # what is popular is scored by log2, a model by the natural one
 
 
 class Asking(ABC):
@@ -122,8 +77,8 @@ class Asking(ABC):
             at: Instant of the question: only events strictly before it are seen, only items
                 available then are given. None: just after the newest event known.
             unknown: ``"raise"`` refuses users never seen.
-            **selection: Which items may be given, see `recency.Selection`: ``repeats``,
-                ``candidates``, ``exclude``, ``categories``.
+            **selection: Which items may be given and what else weighs in: the attributes of
+                `recency.Selection`.
 
         Raises:
             UnknownIdError: users were never seen and ``unknown="raise"``.
@@ -132,14 +87,18 @@ class Asking(ABC):
         rows = self.users.rows([self.users.coerce(user) for user in users])
         if unknown == "raise":
             refuse_strangers(users, rows)
-        allowed = chosen.allowed(self.items, self.catalogue, instant)
+        allowed = chosen.mask(self.items, self.catalogue, instant)
+        check_k(k, len(self.items))
         block = block_length(len(self.items))
         parts = []
         for start in range(0, len(rows), block):
-            part = rows[start : start + block]
-            scores, fallback = self.live.scores(part, instant)
+            part, who = rows[start : start + block], users[start : start + block]
             seen = None if chosen.repeats else self.live.seen(part, instant)
-            parts.append(self._ranked(best(scores, k, allowed, seen), fallback))
+            scene = Scene(self.live, self.items, self.catalogue, instant, allowed, who, who, seen)
+            listed = self._of_shortlist(part, k, chosen, scene)
+            if listed is None:
+                listed = self._listed(self.live.scores(part, instant), k, chosen, scene)
+            parts.append(listed)
         return self._recommendations(list(users), parts, instant)
 
     def recommend_after(
@@ -163,10 +122,19 @@ class Asking(ABC):
         instant = self.instant(at)
         if at is None and histories.n_events:
             instant = max(instant, int(histories.times.max()) + 1)
-        scores, fallback = self.live.scores_after(histories, instant)
-        allowed = chosen.allowed(self.items, self.catalogue, instant)
-        found = best(scores, k, allowed, None if chosen.repeats else histories)
-        return self._recommendations([None], [self._ranked(found, fallback)], instant)
+        scene = Scene(
+            self.live,
+            self.items,
+            self.catalogue,
+            instant,
+            chosen.mask(self.items, self.catalogue, instant),
+            who=[(histories.items.tolist(), histories.times.tolist())],
+            users=[None],
+            seen=None if chosen.repeats else histories,
+        )
+        check_k(k, len(self.items))
+        listed = self._listed(self.live.scores_after(histories, instant), k, chosen, scene)
+        return self._recommendations([None], [listed], instant)
 
     def score(self, users: Sequence[Id], items: Sequence[Id], at: Instant | None = None) -> Floats:
         """Score given items for users: [n users, n items]; -inf for items that weights lack.
@@ -180,10 +148,15 @@ class Asking(ABC):
         scores, _ = self.live.scores(rows, self.instant(at))
         return scores[:, columns]
 
-    def similar_items(self, item: Id, k: int = 10) -> Recommendations:
+    def similar_items(self, item: Id, k: int = 10, *, at: Instant | None = None) -> Recommendations:
         """Rank the items whose vectors point most nearly the same way (cosine in [-1, 1]).
 
         An ensemble takes the mean of its models' cosines as weighed.
+
+        Args:
+            item: Id.
+            k: Most items.
+            at: Only items that may be offered then are given. None: just after the newest event.
 
         Raises:
             UnknownIdError: the item has no vector: never seen, or first seen after the learning.
@@ -195,8 +168,52 @@ class Asking(ABC):
                 f"{'' if row < 0 else 'only after the model learned'}; "
                 f"learn from events on it first (partial_fit)."
             )
-        found = best(self.live.cosines(row), k, np.ones(len(self.items), bool), None)
-        return self._recommendations([None], [self._ranked(found, [False])], self.live.now)
+        instant = self.instant(at)
+        allowed = Selection().mask(self.items, self.catalogue, instant)
+        found = best(self.live.cosines(row), k, allowed, None)
+        return self._recommendations([None], [self._ranked(found, [False])], instant)
+
+    # --- items ---------------------------------------------------------------------------------
+
+    def describe(self, items: Items, *, merge: bool = False) -> None:
+        """Describe items, known or new; the next answer may give them.
+
+        Args:
+            items: As `Catalogue.upsert` takes them.
+            merge: Whether only the attributes named change, as in `Catalogue.merge`; else an item
+                is replaced whole.
+
+        Raises:
+            DataError: a description cannot be read; then none is taken.
+        """
+        known = self.catalogue
+        if known is None:
+            known = Catalogue(pl.DataFrame(schema={"item_id": self.items.dtype}))
+        found = known.merge(items) if merge else known.upsert(items)
+        ids = items["item_id"] if isinstance(items, pl.DataFrame) else [i["item_id"] for i in items]
+        self.items.extend([self.items.coerce(one) for one in ids])
+        self.catalogue = found
+
+    def remove_items(self, items: Sequence[Id]) -> None:
+        """Never give items again, and forget what is known about them; `describe` brings back."""
+        self.describe([{"item_id": one, "is_hidden": True} for one in dict.fromkeys(items)])
+
+    def n_events_of(self, item: Id) -> int:
+        """Count the events that name an item."""
+        row = self.items.row(self.items.coerce(item))
+        return 0 if row < 0 else int(self.live.appearances.counts(len(self.items))[row])
+
+    # --- users ---------------------------------------------------------------------------------
+
+    @cached_property
+    def rules(self) -> Rules:
+        """Give what applies selections, and remembers what was shown to whom."""
+        return Rules()
+
+    def note_shown(self, user: Id, items: Sequence[Id], at: Instant) -> None:
+        """Remember that items were shown to a user; rotation lets them step back for a while."""
+        shown = [self.items.coerce(one) for one in items]
+        self.rules.shown.note(self.users.coerce(user), shown, parse_instant(at))
 
     def history(self, user: Id, at: Instant | None = None) -> pl.DataFrame:
         """List a user's events before an instant, oldest first.
@@ -207,9 +224,51 @@ class Asking(ABC):
         """
         return self.live.events_of(self.users.row(self.users.coerce(user)), self.instant(at))
 
+    def merge_users(self, anonymous: Id, user: Id) -> None:
+        """Give all events of one id to another, known or not.
+
+        From here on answers are as if the events had been the user's from the start, in the order
+        of time; where instants are equal, those of ``anonymous`` stand behind. Weights stay.
+        """
+        one, into = self.users.coerce(anonymous), self.users.coerce(user)
+        self.live.merge_users(one, into)
+        self.rules.shown.merge(one, into)
+
+    def erase_user(self, user: Id) -> None:
+        """Know nothing of a user any more, the id included.
+
+        From here on answers are as if the user had never been, but for the weights: these keep
+        what they learned until the next `fit`.
+        """
+        self.live.erase_user(self.users.coerce(user))
+        self.rules.shown.forget(self.users.coerce(user))
+
     def instant(self, at: Instant | None) -> int:
         """Give the instant of a question in microseconds: None is just after what is known."""
         return self.live.now if at is None else parse_instant(at)
+
+    def _of_shortlist(self, users: Ints, k: int, chosen: Selection, scene: Scene) -> Ranked | None:
+        """Rank the best candidates only; None where all items have to be scored."""
+        width = self.rules.width(k, chosen, scene)
+        if not width:
+            return None
+        few = self.live.shortlist(users, scene.at, width, scene.allowed, chosen.repeats)
+        if few is None:
+            return None
+        items, scores, fallback = few
+        full = items[:, -1] >= 0  # there may be more
+        found = self.rules.lists(Pool(scores, items, _unit(fallback)), k, chosen, scene)
+        if any(len(one) < k and more for one, more in zip(found[0], full, strict=True)):
+            return None
+        self.rules.note(found[0], chosen, scene)
+        return self._ranked(found, fallback)
+
+    def _listed(self, scored: Scored, k: int, chosen: Selection, scene: Scene) -> Ranked:
+        """Apply the rules to scores of all items."""
+        scores, fallback = scored
+        found = self.rules.lists(Pool(scores, unit=_unit(fallback)), k, chosen, scene)
+        self.rules.note(found[0], chosen, scene)
+        return self._ranked(found, fallback)
 
     def _ranked(self, found: tuple[list[Ints], list[Floats]], fallback: Iterable[bool]) -> Ranked:
         lists, values = found
@@ -228,6 +287,11 @@ class Asking(ABC):
             as_of=self.live.timelines.newest,
             model_version=self.model_version,
         )
+
+
+def _unit(fallback: npt.NDArray[np.bool_]) -> Floats:
+    """Give what one natural logarithm counts in each row's scores."""
+    return np.where(fallback, _LOG2, np.float32(1))
 
 
 def refuse_strangers(ids: Sequence[Id], rows: Ints) -> None:

@@ -17,21 +17,25 @@ import polars as pl
 import torch
 from torch import Tensor
 
+from recency.data.appearances import Appearances
 from recency.data.counts import DecayedCounts
-from recency.data.histories import UNKNOWN, Histories, Ints
+from recency.data.histories import Histories, Ints
 from recency.data.intake import EventRow, Vocabs, events_of
-from recency.data.log import TIME, Log
+from recency.data.log import Log
+from recency.data.outside import frame_of, history_of
 from recency.data.timelines import Timelines
-from recency.data.vocab import Vocab
-from recency.errors import ConfigError
-from recency.nn.inputs import SPECIAL
-from recency.nn.memories import context_of, voices_of
+from recency.data.vocab import Id
+from recency.nn.experts import OWN_WINDOW
+from recency.nn.memories import Memories
+from recency.nn.mixing import masked
 from recency.nn.model import SequenceModel
+from recency.ranking.topk import top_k
 from recency.recall import Recall
+from recency.scoring import Scoring
+from recency.shortlists import Wanted
 from recency.states import States, outputs_at
 
 Floats = npt.NDArray[np.float32]
-_KEPT_STATES = 64  # more users at once are read in bulk instead of through their states
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,10 @@ class LiveModel:
         self.timelines: Timelines = Timelines(histories) if beside is None else beside.timelines
         self.popularity = DecayedCounts(half_life, len(vocabs.items))
         self.popularity.add(histories.items, histories.times)
-        self._states = States(model)
+        self.scoring = Scoring(model)
+        self._appeared: tuple[Timelines, Appearances] | None = None
+        if beside is None:
+            self._appeared = (self.timelines, Appearances.of(histories))
         self._all: list[LiveModel] = [] if beside is None else beside._all
         self.recall = self._own_recall()
         self._all.append(self)
@@ -85,6 +92,33 @@ class LiveModel:
     def now(self) -> int:
         """Give the instant just after the newest event known, in microseconds."""
         return 0 if self.timelines.newest is None else self.timelines.newest + 1
+
+    @property
+    def models(self) -> "tuple[LiveModel, ...]":
+        """Give this model and those beside it, the one that came first before the others."""
+        return tuple(self._all)
+
+    @property
+    def states(self) -> States:
+        """Give the states of users."""
+        return self.scoring.states
+
+    def know(self, vocabs: Vocabs, histories: Histories) -> None:
+        """Know other users, items and events from now on, and so do the models beside.
+
+        Counts of what is popular stay as they are, states are forgotten and memories counted anew,
+        unless each is restored thereafter.
+
+        Args:
+            vocabs: The first rows of items and event types are those that have weights.
+            histories: Rows of these.
+        """
+        timelines = Timelines(histories)
+        for one in self._all:
+            one.vocabs, one.timelines, one.scoring = vocabs, timelines, Scoring(one.model)
+        for recall in dict.fromkeys(one.recall for one in self._all):
+            if recall is not None:
+                recall.know(timelines)
 
     @property
     def n_learned(self) -> int:
@@ -100,8 +134,10 @@ class LiveModel:
         n_users, n_items = len(self.vocabs.users), len(self.vocabs.items)
         events = events_of(source, self.vocabs)
         intact = self.timelines.add(events)
+        if (appeared := self._all[0]._appeared) is not None:
+            appeared[1].add(events.items, events.times)
         for one in self._all:
-            one._states.forget(intact)
+            one.states.forget(intact)
             one.popularity.add(events.items, events.times)
         for recall in dict.fromkeys(one.recall for one in self._all):
             if recall is not None:
@@ -112,6 +148,47 @@ class LiveModel:
             n_new_items=len(self.vocabs.items) - n_items,
             n_late_users=len(intact),
         )
+
+    def merge_users(self, anonymous: Id, user: Id) -> None:
+        """Give all events of one id to another: answers are as if they had been its from the start.
+
+        Events of one instant: those of ``anonymous`` come behind.
+        """
+        users = self.vocabs.users
+        source = users.row(anonymous)
+        if source < 0 or not self.timelines.count(source):
+            return
+        target = int(users.extend([user])[0])
+        moved, intact = self.timelines.move(source, target)
+        for one in self._all:
+            one.states.forget({source: 0, **intact})
+        for recall in dict.fromkeys(one.recall for one in self._all):
+            if recall is not None:
+                recall.move(source, target, moved)
+
+    def erase_user(self, user: Id) -> None:
+        """Know nothing of a user any more: answers are as if the user had never been.
+
+        What the user had a part in is counted anew, because what a sum has lost cannot be taken
+        from it exactly once its other parts have faded. The row of the vocabulary stays, without
+        the id.
+        """
+        row = self.vocabs.users.row(user)
+        if row < 0:
+            return
+        gone = self.timelines.drop(row)
+        self.vocabs.users.retire(row)
+        if not gone.n_events:
+            return
+        known = self.timelines.histories()
+        for one in self._all:
+            one.states.forget({row: 0})
+            one._appeared = None
+            one.popularity = DecayedCounts(one.popularity.half_life, len(self.vocabs.items))
+            one.popularity.add(known.items, known.times)
+        for recall in dict.fromkeys(one.recall for one in self._all):
+            if recall is not None:
+                recall.drop(row, gone, known)
 
     def scores(self, users: Ints, at: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """Score every item for users as of an instant.
@@ -127,10 +204,53 @@ class LiveModel:
         known, place = np.unique(users[users >= 0], return_inverse=True)
         histories = self.timelines.histories(known)
         stops = histories.stops_before(np.arange(len(known)), np.full(len(known), at))
-        outputs = self._outputs(known, histories, stops)
+        outputs = self.scoring.outputs(known, histories, stops)
         rows = np.full(len(users), -1, np.int64)
         rows[users >= 0] = np.where((stops > histories.offsets[:-1])[place], place, -1)
         return self._scores(rows, outputs, histories, stops, at)
+
+    @torch.no_grad()
+    def shortlist(
+        self,
+        users: Ints,
+        at: int,
+        m: int,
+        allowed: npt.NDArray[np.bool_] | None = None,
+        repeats: bool = True,
+    ) -> tuple[Ints, Floats, npt.NDArray[np.bool_]] | None:
+        """Give the best items of users as of an instant: those that `scores` would rank first.
+
+        Args:
+            users: [n] user rows, `UNKNOWN` for strangers.
+            at: Microseconds; events at or after it are not seen.
+            m: Most items a user.
+            allowed: [items known] what may be given; None for all.
+            repeats: Whether items of a user's history may come again.
+
+        Returns:
+            Item rows [n, m], best first, -1 where there are no more, their scores, -inf there, and
+            [n] who was answered with what is popular. None where everything has to be scored: on
+            another device than the CPU.
+        """
+        if self.model.bias.device.type != "cpu":
+            return None
+        known = np.unique(users[users >= 0])
+        newest = self.timelines.newest_before(known, at, OWN_WINDOW)
+        there = newest[2] > 0
+        asked, n_items = known[there], len(self.vocabs.items)
+        fallback = ~np.isin(users, asked)
+        items, scores = np.full((len(users), m), -1), np.full((len(users), m), -np.inf, np.float32)
+        if len(asked):
+            wanted = Wanted(m, n_items, allowed, None if repeats else self.seen(asked, at))
+            parts, memories = [part[there] for part in newest], self._memories(at)
+            found = self.scoring.best(asked, parts, at, wanted, self.timelines, memories)
+            place = np.searchsorted(asked, users[~fallback])
+            items[~fallback], scores[~fallback] = (part[place] for part in found)
+        if fallback.any():
+            popular = self.popular(at)[None]
+            masked(popular, Wanted(m, n_items, allowed).refused, None, -np.inf)
+            items[fallback], scores[fallback] = top_k(popular, m)
+        return items, scores, fallback
 
     def scores_after(self, histories: Histories, at: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
         """Score every item after histories of people without a name; see `scores`."""
@@ -140,16 +260,22 @@ class LiveModel:
         rows = np.where(stops > histories.offsets[:-1], users, -1)
         return self._scores(rows, outputs, histories, stops, at)
 
-    @torch.no_grad()
+    @property
+    def appearances(self) -> Appearances:
+        """Count how often each item was seen."""
+        lead = self._all[0]
+        if lead._appeared is None or lead._appeared[0] is not self.timelines:
+            lead._appeared = (self.timelines, Appearances.of(self.timelines.histories()))
+        return lead._appeared[1]
+
+    def vectors(self, items: Ints) -> Floats:
+        """Give the vectors of items at length 1: [n, dim]; zeros for items without weights."""
+        return self.scoring.vectors(items)
+
     def cosines(self, item: int) -> Floats:
         """Compare one item's vector with all others': [1, items known], -inf for itself."""
-        vectors = torch.nn.functional.normalize(self.model.items[SPECIAL:], dim=1)
-        scores = np.full((1, len(self.vocabs.items)), -np.inf, dtype=np.float32)
-        scores[0, : self.model.n_items] = (vectors @ vectors[item]).cpu().numpy()
-        scores[0, item] = -np.inf
-        return scores
+        return self.scoring.cosines(item, len(self.vocabs.items))
 
-    @torch.no_grad()
     def voices(self, users: Ints, at: int) -> tuple[list[str], Floats]:
         """Name the experts, and tell how much users [n] listen to each: [n, experts].
 
@@ -158,18 +284,7 @@ class LiveModel:
         Raises:
             ConfigError: the model has no experts.
         """
-        experts = self.model.experts
-        if experts is None:
-            raise ConfigError("the model has no experts; fit one with experts=ExpertConfig().")
-        histories = self.timelines.histories(users)
-        places = np.arange(len(users))
-        stops = histories.stops_before(places, np.full(len(users), at))
-        outputs = outputs_at(self.model, histories, places, stops)
-        last = torch.from_numpy(histories.times[np.maximum(stops - 1, 0)]).to(outputs.device)
-        queries = self.model.ask(outputs, last, torch.full_like(last, at))
-        shares = torch.softmax(experts.gates(queries), dim=1).cpu().numpy()
-        shares[stops == histories.offsets[:-1]] = np.nan
-        return experts.names, shares
+        return self.scoring.voices(self.timelines.histories(users), at)
 
     def seen(self, users: Ints, at: int) -> Histories:
         """Give what users did before an instant, one history a row, empty for strangers."""
@@ -180,30 +295,11 @@ class LiveModel:
 
     def events_of(self, user: int, at: int) -> pl.DataFrame:
         """List one user's events before an instant with outside ids, oldest first."""
-        histories = self.seen(np.array([user]), at)
-        items, types = self.vocabs.items, self.vocabs.types
-        columns = {
-            "item_id": pl.Series(items.take(histories.items), dtype=items.dtype),
-            "timestamp": pl.Series(histories.times).cast(TIME),
-        }
-        if histories.types is not None:
-            kinds = [None if kind < 0 else types.id_of(kind) for kind in histories.types]
-            columns["event_type"] = pl.Series(kinds, dtype=pl.String)
-        return pl.DataFrame(columns)
+        return frame_of(self.seen(np.array([user]), at), self.vocabs)
 
     def histories_of(self, history: Sequence[EventRow]) -> Histories:
         """Turn the events of somebody without a name into one history; vocabularies stay."""
-        vocabs = Vocabs(Vocab(pl.String), self.vocabs.items, self.vocabs.types)
-        rows = [{**event, "user_id": ""} for event in history]
-        events = events_of(rows, vocabs, grow=False)
-        order = np.argsort(events.times, kind="stable")
-        return Histories(
-            offsets=np.array([0, len(order)]),
-            items=events.items[order].astype(np.int32),
-            times=events.times[order],
-            types=events.types[order].astype(np.int16),
-            values=events.values[order],
-        )
+        return history_of(history, self.vocabs)
 
     def popular(self, at: int) -> Floats:
         """Score items by their decayed counts from events before an instant."""
@@ -228,21 +324,9 @@ class LiveModel:
         )
         return next(alike, None) or Recall(config, self.timelines)
 
-    def _outputs(self, users: Ints, histories: Histories, stops: Ints) -> Tensor:
-        """Give outputs after each user's newest event before the question."""
-        if len(users) > _KEPT_STATES:
-            return outputs_at(self.model, histories, np.arange(len(users)), stops)
-        newest = np.flatnonzero(stops == histories.offsets[1:])
-        earlier = np.flatnonzero(stops < histories.offsets[1:])
-        outputs = torch.zeros(len(users), self.model.dim, device=self.model.bias.device)
-        if len(newest):
-            chosen = histories if not len(earlier) else histories.select(newest)
-            outputs[newest] = self._states.outputs(users[newest], chosen)
-        if len(earlier):
-            outputs[earlier] = outputs_at(self.model, histories, earlier, stops[earlier])
-        return outputs
+    def _memories(self, at: int) -> Memories | None:
+        return None if self.recall is None else self.recall.at(at)
 
-    @torch.no_grad()
     def _scores(
         self, rows: Ints, outputs: Tensor, histories: Histories, stops: Ints, at: int
     ) -> tuple[Floats, npt.NDArray[np.bool_]]:
@@ -251,53 +335,15 @@ class LiveModel:
         scores = np.full((len(rows), len(self.vocabs.items)), -np.inf, dtype=np.float32)
         asked = rows[~fallback]
         if len(asked):
-            last = torch.from_numpy(histories.times[stops[asked] - 1])
-            device = outputs.device
-            instants = torch.full_like(last, at)
-            queries = self.model.ask(outputs[asked], last.to(device), instants.to(device))
-            scores[~fallback] = self._answers(queries, histories, asked, stops[asked], at)
+            scores[~fallback] = self.scoring.scores(
+                outputs[asked],
+                histories,
+                asked,
+                stops[asked],
+                at,
+                scores.shape[1],
+                self._memories(at),
+            )
         if fallback.any():
             scores[fallback] = self.popular(at)
         return scores, fallback
-
-    def _answers(
-        self, queries: Tensor, histories: Histories, rows: Ints, stops: Ints, at: int
-    ) -> Floats:
-        """Score all items for queries of the histories ``rows``, each known up to its stop."""
-        model, n_items = self.model, len(self.vocabs.items)
-        found = model.scores(queries)
-        if model.experts is None or self.recall is None:
-            scores = np.full((len(rows), n_items), -np.inf, dtype=np.float32)
-            scores[:, : model.n_items] = found.cpu().numpy()
-            return scores
-        known = np.full(len(rows), at) if model.request_time == "known" else None
-        context = context_of(histories, histories.offsets[rows], stops, known)
-        voices, memories = voices_of(model.experts, queries, context), self.recall.at(at)
-        chances = np.zeros((len(rows), n_items))
-        chances[:, : model.n_items] = torch.softmax(found.double(), dim=1).cpu().numpy()
-        return np.stack([memories.mix(voices, row, one) for row, one in enumerate(chances)])
-
-
-def remapped(histories: Histories, items: Ints, types: Ints | None) -> Histories:
-    """Translate histories from one vocabulary's rows to another's.
-
-    Args:
-        histories: Rows of the one.
-        items: [n] row in the other of each item of the one, `UNKNOWN` where it has none.
-        types: The same of event types; None leaves types out.
-    """
-    kinds = None
-    if types is not None and histories.types is not None:
-        kinds = _looked_up(types, histories.types).astype(np.int16)
-    return Histories(
-        offsets=histories.offsets,
-        items=_looked_up(items, histories.items).astype(np.int32),
-        times=histories.times,
-        types=kinds,
-        values=histories.values,
-    )
-
-
-def _looked_up(table: Ints, rows: npt.NDArray[np.integer]) -> Ints:
-    found: Ints = np.append(table, UNKNOWN)[rows]  # row -1 takes the last entry: UNKNOWN
-    return found

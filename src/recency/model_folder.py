@@ -1,5 +1,6 @@
 """How a live model lies in a folder: weights, vocabularies, histories, catalogue, settings."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from recency.live import LiveModel
 from recency.nn.model import SequenceModel
 from recency.storage import Manifest, written_folder
 
-_VOCABS = ("users", "items", "types")
+VOCABS = ("users", "items", "types")
 _COLUMNS = ("offsets", "items", "times", "types", "values")
 
 
@@ -40,9 +41,17 @@ def write_weights(path: Path, model: SequenceModel) -> None:
 
 def write_known(draft: Path, live: LiveModel, catalogue: Catalogue | None) -> None:
     """Write what is known whatever the weights: vocabularies, histories, catalogue."""
-    for name in _VOCABS:
-        getattr(live.vocabs, name).to_frame().write_parquet(draft / f"{name}.parquet")
-    save_arrays(_arrays(live.timelines.histories()), draft / "histories.safetensors")
+    ids = [getattr(live.vocabs, name).ids for name in VOCABS]
+    write_parts(draft, ids, live.timelines.histories(), catalogue)
+
+
+def write_parts(
+    draft: Path, ids: Sequence[pl.Series], histories: Histories, catalogue: Catalogue | None
+) -> None:
+    """Write vocabularies, given as ids by row in the order of `VOCABS`, histories, catalogue."""
+    for name, series in zip(VOCABS, ids, strict=True):
+        series.rename("id").to_frame().write_parquet(draft / f"{name}.parquet", compression="lz4")
+    save_arrays(_arrays(histories), draft / "histories.safetensors")
     if catalogue is not None:
         catalogue.write(draft / "catalogue.parquet")
 
@@ -64,8 +73,18 @@ def load_weights(
 
 
 def read_vocabs(manifest: Manifest) -> Vocabs:
-    """Read the vocabularies of a folder."""
-    frames = (pl.read_parquet(manifest.path(f"{name}.parquet")) for name in _VOCABS)
+    """Read the vocabularies of a folder.
+
+    Raises:
+        FormatError: one of them is no Parquet file, whatever its checksum says.
+    """
+    try:
+        frames = [pl.read_parquet(manifest.path(f"{name}.parquet")) for name in VOCABS]
+    except pl.exceptions.PolarsError as error:
+        raise FormatError(
+            f"the model in {manifest.folder} has a vocabulary that is no Parquet file ({error}); "
+            f"save it again."
+        ) from None
     return Vocabs(*(Vocab.from_frame(frame) for frame in frames))
 
 

@@ -6,16 +6,40 @@ what had happened by then; the newest such count is kept, as one question seldom
 """
 
 from collections import defaultdict
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from recency.data.histories import Ints
-from recency.data.timelines import Events, Timelines
+from recency.data.arrivals import Events
+from recency.data.histories import Histories, Ints
+from recency.data.timelines import Timelines
 from recency.nn.experts import ExpertConfig
+from recency.nn.frozen import Arrays, FrozenMemories
 from recency.nn.memories import Memories
 
 _COUNTED_ANEW = 65_536  # events at once after which one sort is cheaper than one addition each
 _Row = tuple[int, int, int]  # time in microseconds, user row, item row
+
+
+@dataclass(frozen=True)
+class FrozenRecall:
+    """Hold memories as of one moment, while events move on.
+
+    Attributes:
+        until: Instant up to which events are counted, microseconds.
+        source: What it is a copy of.
+        memories: The copy.
+    """
+
+    until: int
+    source: Memories
+    memories: FrozenMemories
+
+    def arrays(self, merged: FrozenMemories) -> dict[str, npt.NDArray[Any]]:
+        """Give everything as arrays, for `Recall.restore`."""
+        return {"until": np.array([self.until], np.int64), **merged.arrays()}
 
 
 class Recall:
@@ -53,7 +77,7 @@ class Recall:
         """Count events that the timelines have just taken, in the order of their arrival."""
         if self._memories is None:
             return
-        if len(events) > _COUNTED_ANEW:
+        if np.count_nonzero(events.times < self._until) > _COUNTED_ANEW:
             self._memories = None
             return
         in_order: list[_Row] = []
@@ -70,6 +94,69 @@ class Recall:
         for user, rows in late.items():
             self._insert(user, rows)
 
+    def move(self, source: int, target: int, moved: Histories) -> None:
+        """Count the events that the timelines have just given from one user to another.
+
+        Args:
+            source: User row.
+            target: User row.
+            moved: The events, as the history of one user.
+        """
+        self._past = None
+        if self._memories is None:
+            return
+        theirs = [(time, target, item) for time, user, item in self._waiting if user == source]
+        self._waiting = [row for row in self._waiting if row[1] != source] + theirs  # behind
+        stop = int(np.searchsorted(moved.times, self._until))
+        gone = list(zip(moved.times[:stop].tolist(), moved.items[:stop].tolist(), strict=True))
+        if gone:
+            self._memories.revise(target, *self._revised(target, gone), [])
+            self._memories.revise(source, gone, [], [])
+
+    def drop(self, user: int, gone: Histories, known: Histories) -> None:
+        """Count as if a user had never been, of whom the timelines have just dropped all events.
+
+        Args:
+            user: Row.
+            gone: The events, as the history of one user.
+            known: All others.
+        """
+        self._past = None
+        if self._memories is None:
+            return
+        self._waiting = [row for row in self._waiting if row[1] != user]
+        if self._timelines.newest is not None and self._timelines.newest >= self._until:
+            users: Ints = np.arange(known.n_users)
+            known = known.cut(known.stops_before(users, np.full(len(users), self._until)))
+        self._memories.drop(user, gone, known)
+
+    def freeze(self) -> FrozenRecall | None:
+        """Hand out the memories as they are; None where nobody has asked for them yet."""
+        if self._memories is None:
+            return None
+        return FrozenRecall(self._until, self._memories, self._memories.freeze())
+
+    def fold(self, frozen: FrozenRecall, merged: FrozenMemories) -> None:
+        """Take over the pairs that were merged of an earlier copy."""
+        if self._memories is frozen.source:
+            frozen.source.fold(frozen.memories, merged)
+
+    def know(self, timelines: Timelines) -> None:
+        """Know other events from now on; they are counted when somebody asks."""
+        self._timelines = timelines
+        self._past = self._memories = None
+        self._until, self._waiting = 0, []
+
+    def restore(self, arrays: Arrays) -> None:
+        """Count on from what `FrozenRecall.arrays` gave of the events known.
+
+        Raises:
+            KeyError: the counts are those of another configuration.
+        """
+        until = int(arrays["until"][0])
+        self._memories = Memories.restored(self._config, arrays, self._before(until))
+        self._until, self._waiting = until, self._later(until)
+
     def _add(self, rows: list[_Row]) -> None:
         assert self._memories is not None
         times, users, items = np.array(rows, np.int64).reshape(-1, 3).T
@@ -78,14 +165,20 @@ class Recall:
     def _insert(self, user: int, rows: list[_Row]) -> None:
         """Count one user's late events: those after them now stand beside others."""
         assert self._memories is not None
+        late = [(time, item) for time, _, item in rows]
+        self._memories.revise(user, *self._revised(user, late), late)
+
+    def _revised(
+        self, user: int, fresh: list[tuple[int, int]]
+    ) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
+        """Give a user's events (time, item) without the fresh ones, and with them."""
         history = self._timelines.histories(np.array([user]))
         stop = int(np.searchsorted(history.times, self._until))
         now = list(zip(history.times[:stop].tolist(), history.items[:stop].tolist(), strict=True))
         before = now.copy()
-        for time, _, item in reversed(rows):
-            place = len(before) - 1 - before[::-1].index((time, item))
-            del before[place]
-        self._memories.revise(user, before, now, [(time, item) for time, _, item in rows])
+        for one in reversed(fresh):
+            del before[len(before) - 1 - before[::-1].index(one)]
+        return before, now
 
     def _later(self, at: int) -> list[_Row]:
         """List the events known at or after an instant."""
@@ -103,9 +196,14 @@ class Recall:
             self._past = (asked, self._counted(at))
         return self._past[1]
 
-    def _counted(self, at: int) -> Memories:
+    def _before(self, at: int) -> Histories:
+        """Give all events strictly before an instant."""
         histories = self._timelines.histories()
+        if self._timelines.newest is None or self._timelines.newest < at:
+            return histories
         users: Ints = np.arange(histories.n_users)
-        if self._timelines.newest is not None and self._timelines.newest >= at:
-            histories = histories.cut(histories.stops_before(users, np.full(len(users), at)))
+        return histories.cut(histories.stops_before(users, np.full(len(users), at)))
+
+    def _counted(self, at: int) -> Memories:
+        histories = self._before(at)
         return Memories.of(self._config, histories.user_of, histories.items, histories.times)

@@ -16,7 +16,8 @@ class Recommendations:
     Attributes:
         users: Who was asked about; None for a history without a name.
         items: Item ids, best first.
-        scores: Their scores, descending; they rank, and promise no scale.
+        scores: Their scores, which promise no scale. They descend unless the list was arranged to
+            differ or to explore.
         fallback: Whether the list is what is popular, because the user had no history.
         at: Instant of the question, microseconds.
         as_of: Instant of the newest event the model knew, microseconds; None without events.

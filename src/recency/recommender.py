@@ -35,12 +35,14 @@ from recency.nn.banks import HalfLives
 from recency.nn.encoder import Encoder
 from recency.nn.encoders import make_encoder
 from recency.nn.experts import ExpertConfig
+from recency.nn.heads import untie
 from recency.nn.inputs import SPECIAL, InputConfig
 from recency.nn.model import RequestTime, SequenceModel
 from recency.nn.tide import Tide
 from recency.storage import Manifest, read_manifest
 from recency.training.config import Progress, TrainConfig, TrainingResult
 from recency.training.continuing import learn_on
+from recency.training.fallback import best_half_life
 from recency.training.loop import train
 from recency.training.tracking.facts import model_version
 from recency.training.tracking.run_folder import RunFolder
@@ -63,7 +65,8 @@ class SequenceRecommender(Asking):
         request_time: ``"known"`` lets scores depend on the instant of the question.
         experts: Simple memories mixed with the encoder's score (`recency.ExpertConfig`); None
             leaves the encoder alone.
-        fallback_half_life: Of the decayed popularity that answers for users without a history.
+        fallback_half_life: Of the decayed popularity that answers for users without a history;
+            ``"fit"`` chooses it on the newest tenth of the events.
         seed: Repeats a fit, on a CPU bit by bit.
     """
 
@@ -75,7 +78,7 @@ class SequenceRecommender(Asking):
         training: TrainConfig | None = None,
         request_time: RequestTime = "unknown",
         experts: ExpertConfig | None = _EXPERTS,
-        fallback_half_life: str | float = "7d",
+        fallback_half_life: str | float = "fit",
         seed: int = 0,
     ) -> None:
         self.encoder = Tide(dim=64) if encoder is None else encoder
@@ -83,9 +86,11 @@ class SequenceRecommender(Asking):
         self.training = TrainConfig() if training is None else training
         self.request_time: RequestTime = request_time
         self.experts = experts
-        self.fallback_half_life = parse_duration(fallback_half_life)
-        if self.fallback_half_life <= 0:
-            raise ConfigError("fallback_half_life: expected more than 0 seconds.")
+        self.fallback_half_life = fallback_half_life
+        if fallback_half_life != "fit":
+            self.fallback_half_life = parse_duration(fallback_half_life)
+            if self.fallback_half_life <= 0:
+                raise ConfigError("fallback_half_life: expected more than 0 seconds, or 'fit'.")
         self.seed = seed
         self.catalogue: Catalogue | None = None
         self.cut: int | None = None
@@ -206,6 +211,19 @@ class SequenceRecommender(Asking):
         self._start(live.model, live.vocabs, histories)
         return self
 
+    def relearned(self, *, states_stand: bool) -> None:
+        """Go on after the weights of ``live.model`` were moved in place.
+
+        Args:
+            states_stand: Nothing moved of what states are made by; else they are made anew.
+        """
+        live = self.live
+        self.cut = live.now
+        if states_stand:
+            self.model_version = model_version(live.model)
+        else:
+            self._start(live.model, live.vocabs, live.timelines.histories())
+
     def observe(self, events: Events) -> Observed:
         """Take events in: memories move, weights do not; the next answer knows them.
 
@@ -312,7 +330,9 @@ class SequenceRecommender(Asking):
             fallback_half_life=settings["fallback_half_life"],
             seed=settings["seed"],
         )
-        model = one._new_model(settings["n_items"], settings["n_types"])
+        model = one._new_model(settings.get("n_read", settings["n_items"]), settings["n_types"])
+        if "n_read" in settings:
+            untie(model, settings["n_items"])
         load_weights(model, manifest, weights)
         one.catalogue, one.cut = read_catalogue(manifest), settings["cut"]
         if beside is None:
@@ -332,9 +352,10 @@ class SequenceRecommender(Asking):
             "training": self.training.what_is_learned(),
             "request_time": self.request_time,
             "experts": None if self.experts is None else asdict(self.experts),
-            "fallback_half_life": self.fallback_half_life,
+            "fallback_half_life": self.live.popularity.half_life,
             "seed": self.seed,
             "n_items": model.n_items,
+            **({} if model.heads is None else {"n_read": len(model.items) - SPECIAL}),
             "n_types": 0 if types is None else len(types) - SPECIAL,
             "cut": self.cut,
         }
@@ -366,5 +387,8 @@ class SequenceRecommender(Asking):
         beside: LiveModel | None = None,
     ) -> None:
         """Put a trained model to work; states of older weights go with the old live model."""
-        self._live = LiveModel(model, vocabs, histories, self.fallback_half_life, beside)
+        half_life = self.fallback_half_life
+        if isinstance(half_life, str):
+            half_life = best_half_life(histories)
+        self._live = LiveModel(model, vocabs, histories, half_life, beside)
         self.model_version = model_version(model)

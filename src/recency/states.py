@@ -2,9 +2,12 @@
 
 An event costs nothing here until its user is asked about: then the events since the last question
 are read, each in O(1). A state belongs to the weights that made it; new weights start with none.
+
+All states lie in one array, which grows where it lies: the system moves pages, not bytes.
 """
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -14,6 +17,8 @@ from recency.nn.model import SequenceModel
 
 _SEGMENT = 256  # events of one history read in one call
 _TOKENS = 65_536  # events read in one call, padding included
+_GROWTH = 16_384  # most rows that the array grows by at once
+Floats = npt.NDArray[np.float32]
 
 
 class States:
@@ -25,20 +30,61 @@ class States:
 
     def __init__(self, model: SequenceModel) -> None:
         self._model = model
-        self._row_of: dict[int, int] = {}
-        self._states = torch.empty(0, model.state_size)
-        self._seen = np.empty(0, np.int64)
+        self._n = 0
+        self._row_of = np.empty(0, np.int32)  # by user; -1 where there is none
+        self._users = np.empty(0, np.int32)  # by row, as the following
+        self._states = np.zeros((0, model.state_size), np.float32)
+        self._seen = np.empty(0, np.int32)
+        self._forgotten: dict[int, int] | None = None  # while a copy is being made
 
     def __len__(self) -> int:
-        return len(self._row_of)
+        return self._n
+
+    @property
+    def size(self) -> int:
+        """Give the width of one state."""
+        return self._states.shape[1]
 
     def forget(self, users: dict[int, int]) -> None:
         """Drop the states that saw more than the given number of their user's events."""
+        if self._forgotten is not None:
+            for user, intact in users.items():
+                self._forgotten[user] = min(intact, self._forgotten.get(user, intact))
         for user, intact in users.items():
-            row = self._row_of.get(user)
-            if row is not None and self._seen[row] > intact:
+            row = self._row_of[user] if user < len(self._row_of) else -1
+            if row >= 0 and self._seen[row] > intact:
                 self._seen[row] = 0
                 self._states[row] = 0
+
+    def copied(self, first: int, last: int) -> tuple[Ints, Ints, Floats]:
+        """Copy rows ``[first, last)``: users, events seen, states.
+
+        A copy may be made part by part while events arrive: what is forgotten from the first part
+        on, `forgotten` tells at the end.
+        """
+        if first == 0:
+            self._forgotten = {}
+        part = slice(first, min(last, self._n))
+        users, seen = self._users[part].astype(np.int64), self._seen[part].astype(np.int64)
+        return users, seen, self._states[part].copy()
+
+    def forgotten(self) -> dict[int, int]:
+        """End a copy: tell of how many events of a user at most a copied state may have seen."""
+        told, self._forgotten = self._forgotten or {}, None
+        return told
+
+    def restore(self, users: Ints, seen: Ints, states: Floats) -> None:
+        """Take copied states for one's own, in place of all there were.
+
+        Args:
+            users: [n] user rows, each once.
+            seen: [n] events that each has seen.
+            states: [n, size], of these very weights; belongs to this object from now on.
+        """
+        self._n, self._states = len(users), states
+        self._users, self._seen = users.astype(np.int32), seen.astype(np.int32)
+        self._row_of = np.full(int(users.max(initial=-1)) + 1, -1, np.int32)
+        self._row_of[users] = np.arange(self._n, dtype=np.int32)
 
     @torch.no_grad()
     def outputs(self, users: Ints, histories: Histories) -> Tensor:
@@ -52,7 +98,7 @@ class States:
             [n, dim] on the model's device; zeros for users without events.
         """
         rows = self._rows(users)
-        states, seen = self._states[rows], self._seen[rows]
+        states, seen = torch.from_numpy(self._states[rows]), self._seen[rows]
         behind = np.flatnonzero(seen < histories.lengths)
         if len(behind):
             batch = histories.gather(
@@ -62,20 +108,39 @@ class States:
             events, before = Tensors.from_batch(batch, device), states[behind].to(device)
             one_each = batch.items.shape[1] == 1
             fresh = (self._model.step if one_each else self._model.advance)(events, before).cpu()
-            self._states[rows[behind]] = fresh
+            self._states[rows[behind]] = fresh.numpy()
             self._seen[rows[behind]] = histories.lengths[behind]
             states[behind] = fresh
         return self._model.outputs_of(states).to(self._model.bias.device)
 
+    def behind(self, users: Ints, counts: Ints) -> npt.NDArray[np.bool_]:
+        """Tell whose states [n] have not seen ``counts`` [n] events yet."""
+        return self._seen[self._rows(users)] < counts
+
+    def kept(self, users: Ints) -> Tensor:
+        """Give the outputs [n, dim] of users whose states are up to date, on the model's device."""
+        states = torch.from_numpy(self._states[self._rows(users)])
+        return self._model.outputs_of(states).to(self._model.bias.device)
+
     def _rows(self, users: Ints) -> Ints:
-        """Give each user a row of the table, which doubles when it is full."""
-        for user in users.tolist():
-            self._row_of.setdefault(user, len(self._row_of))
-        if len(self._row_of) > len(self._states):
-            more = max(64, 2 * len(self._row_of)) - len(self._states)
-            self._states = torch.cat((self._states, torch.zeros(more, self._states.shape[1])))
-            self._seen = np.concatenate((self._seen, np.zeros(more, np.int64)))
-        return np.fromiter((self._row_of[user] for user in users.tolist()), np.int64, len(users))
+        """Give each user a row of the array, which grows when it is full."""
+        if (short := int(users.max(initial=-1)) + 1 - len(self._row_of)) > 0:
+            more = np.full(max(short, len(self._row_of) // 2), -1, np.int32)
+            self._row_of = np.concatenate((self._row_of, more))
+        new = users[self._row_of[users] < 0]
+        stop = self._n + len(new)
+        if stop > len(self._states):
+            self._grow(max(stop, len(self._states) + min(max(64, self._n), _GROWTH)))
+        self._users[self._n : stop] = new
+        self._row_of[new] = np.arange(self._n, stop)
+        self._n = stop
+        return self._row_of[users].astype(np.int64)
+
+    def _grow(self, n_rows: int) -> None:
+        """Lengthen the arrays, new rows being zeros; nobody holds a view of them."""
+        self._states.resize((n_rows, self.size), refcheck=False)
+        self._seen.resize(n_rows, refcheck=False)
+        self._users.resize(n_rows, refcheck=False)
 
 
 @torch.no_grad()

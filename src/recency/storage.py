@@ -18,6 +18,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ from recency.errors import FormatError
 
 FORMAT = 1
 MANIFEST = "manifest.json"
+_CHECKED_AT_ONCE = 4  # files
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,10 @@ def written_folder(folder: str | Path, content: dict[str, Any]) -> Iterator[Path
     """
     target = Path(folder)
     _refuse_foreign(target)
+    fresh = not target.exists()
     target.mkdir(parents=True, exist_ok=True)
+    if fresh:
+        sync(target.parent)
     draft = target / f".draft-{uuid.uuid4().hex[:8]}"
     draft.mkdir()
     try:
@@ -103,7 +108,9 @@ def read_manifest(folder: str | Path) -> Manifest:
             f"{folder} has format {version}, this version of Recency reads up to {FORMAT}; "
             f"upgrade Recency."
         )
-    faults = [fault for name, expected in sums.items() if (fault := _fault(path, name, expected))]
+    with ThreadPoolExecutor(_CHECKED_AT_ONCE) as pool:  # hashing lets other threads run
+        checked = pool.map(lambda one: _fault(path, *one), sums.items())
+        faults = [fault for fault in checked if fault]
     if faults:
         raise FormatError(
             f"the model in {folder} is damaged: {'; '.join(faults)}. "
@@ -140,7 +147,7 @@ def _publish(draft: Path, target: Path, content: dict[str, Any]) -> None:
     for path in sorted(draft.iterdir()):
         checksum = sha256(path)
         name = f"{path.stem}-{checksum[:8]}{path.suffix}"
-        _sync(path)
+        sync(path)
         path.replace(target / name)
         files[path.name] = {"file": name, "sha256": checksum}
     old = _files_of(target / MANIFEST)
@@ -148,10 +155,10 @@ def _publish(draft: Path, target: Path, content: dict[str, Any]) -> None:
     pointer.write_text(
         json.dumps({"format": FORMAT, "content": content, "files": files}, indent=2) + "\n"
     )
-    _sync(pointer)
-    _sync(target)
+    sync(pointer)
+    sync(target)
     pointer.replace(target / MANIFEST)
-    _sync(target)
+    sync(target)
     for name in old - {row["file"] for row in files.values()}:
         (target / name).unlink(missing_ok=True)
 
@@ -164,7 +171,8 @@ def _files_of(manifest: Path) -> set[str]:
     return {name for name in names if Path(name).name == name}
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

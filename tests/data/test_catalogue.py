@@ -5,6 +5,7 @@ import polars as pl
 import pytest
 
 from recency.data.catalogue import Catalogue
+from recency.data.reading import read_items
 from recency.data.vocab import Vocab
 from recency.errors import ConfigError, DataError, FormatError, UnitError
 from recency.units import parse_instant
@@ -158,3 +159,84 @@ def test_impossible_times_are_refused() -> None:
         Catalogue.from_frame(pl.DataFrame({"item_id": ["a"], "expires_at": ["soon"]}))
     with pytest.raises((DataError, UnitError), match="looks like seconds"):
         Catalogue.from_frame(pl.DataFrame({"item_id": ["a"], "expires_at": [1_767_225_600]}))
+
+
+def test_only_what_is_named_changes() -> None:
+    items = shop()
+    more = items.merge(
+        [
+            {"item_id": "cup", "price": 4},
+            {"item_id": "tea", "categories": None, "is_hidden": True},
+            {"item_id": "jar", "title": "A jar"},
+        ]
+    )
+    assert more.describe("cup") == items.describe("cup") | {"price": 4.0}
+    assert more.describe("tea")["title"] == "Green tea" and more.describe("tea")["is_hidden"]
+    assert "categories" not in more.describe("tea")
+    assert more.describe("jar") == {"item_id": "jar", "title": "A jar"}
+    assert items.merge([]) is items
+    with pytest.raises(DataError, match="items expire before they are available, such as 'ice'"):
+        items.merge([{"item_id": "ice", "expires_at": "2026-05-01"}])
+    with pytest.raises(DataError, match="price: "):
+        items.merge([{"item_id": "cup", "price": "cheap"}])
+
+
+def offered(items: Catalogue, at: str) -> list[bool]:
+    mask = items.shelf(ITEMS).offered(parse_instant(at))
+    return [True] * len(ITEMS) if mask is None else mask.tolist()
+
+
+def test_removed_items_stay_hidden() -> None:
+    items = shop().remove(["cup", "unheard"])
+    assert items.describe("cup") == {"item_id": "cup", "is_hidden": True}
+    assert offered(items, "2026-01-20") == [
+        False, False, True, False,
+    ]  # fmt: skip
+    back = items.upsert([{"item_id": "cup"}])
+    assert offered(back, "2026-01-20")[0]
+
+
+def test_flags_are_read_as_people_write_them() -> None:
+    items = Catalogue.from_frame(
+        pl.DataFrame(
+            {
+                "item_id": ["a", "b", "c"],
+                "in_stock": [0, 7, None],
+                "is_hidden": ["no", "TRUE", None],
+            }
+        )
+    )
+    assert items.frame["in_stock"].to_list() == [False, True, None]
+    assert items.frame["is_hidden"].to_list() == [False, True, None]
+    texts = pl.DataFrame({"item_id": ["a", "b", "c", "d"], "in_stock": ["0", "7.0", "", "yes"]})
+    assert Catalogue.from_frame(texts).frame["in_stock"].to_list() == [False, True, None, True]
+    with pytest.raises(DataError, match="is_hidden: expected true or false, found 'perhaps'"):
+        Catalogue.from_frame(pl.DataFrame({"item_id": ["a"], "is_hidden": ["perhaps"]}))
+
+
+def test_a_large_upsert_and_many_small_ones_end_alike() -> None:
+    rows = [{"item_id": f"n{n}", "price": float(n), "colour": "red"} for n in range(1_500)]
+    whole, step = shop().upsert(rows), shop()
+    for row in rows:
+        step = step.upsert([row])
+    assert len(step) == len(whole) == 1_503
+    assert (
+        step.frame.sort("item_id").select(whole.frame.columns).equals(whole.frame.sort("item_id"))
+    )
+
+
+def test_a_category_that_nobody_has_any_more_is_unknown() -> None:
+    items = shop().upsert([{"item_id": "cup", "categories": ["Pots"]}])
+    assert items.categories == ("Drinks", "Hot", "Pots")
+    assert items.in_categories(ITEMS, ["Pots"]).tolist() == [True, False, False, False]
+    with pytest.raises(ConfigError, match="no item has the category 'Kitchen'"):
+        items.in_categories(ITEMS, ["Kitchen"])
+
+
+def test_rules_columns_are_read_from_files(tmp_path: Path) -> None:
+    (tmp_path / "items.csv").write_text(
+        "item_id,is_hidden,in_stock,domain\ntea,,4,de\ncup,true,0,\n", encoding="utf-8"
+    )
+    items = read_items(tmp_path / "items.csv")
+    assert items.describe("tea") == {"item_id": "tea", "in_stock": True, "domain": "de"}
+    assert items.describe("cup") == {"item_id": "cup", "is_hidden": True, "in_stock": False}

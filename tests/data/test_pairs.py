@@ -92,3 +92,20 @@ def test_what_is_taken_back_was_never_there():
     counts.add(3, [0], 0)
     counts.add(3, [0], 0, sign=-1.0)
     assert table(counts)[0] == pytest.approx([0, 1, 0, 0, 0, 0])
+
+
+def test_many_at_a_time_lie_beside_far_more_and_count_the_same() -> None:
+    random = np.random.default_rng(0)
+    users, items = np.repeat(np.arange(300), 20), random.integers(0, 40, 6_000)
+    times = np.tile(np.arange(20), 300) * HOUR
+    at_once, by_part = PairCounts(7_200.0), PairCounts(7_200.0)
+    at_once.add_all(*pairs_of(users, items, times))
+    edges = [0, 5_000, *range(5_020, 6_001, 20)]  # a user at a time after the first 250
+    for start, stop in zip(edges[:-1], edges[1:], strict=True):
+        part = slice(start, stop)
+        by_part.add_all(*pairs_of(users[part], items[part], times[part]))
+    assert by_part._runs
+    np.testing.assert_allclose(table(by_part, 40), table(at_once, 40), atol=1e-12)
+    by_part.freeze()
+    assert not by_part._runs
+    np.testing.assert_allclose(table(by_part, 40), table(at_once, 40), atol=1e-12)

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recency.data import timelines as module
+from recency.data.arrivals import Events
 from recency.data.histories import Histories
-from recency.data.timelines import Events, Timelines
+from recency.data.timelines import Timelines
 
 EVENT = st.tuples(st.integers(0, 3), st.integers(0, 6))  # user, time
 
@@ -89,6 +90,66 @@ def test_events_of_later_users_are_kept() -> None:
     timelines.add(events_of([(7, 2)], 1))
     assert timelines.count(7) == 1
     assert timelines.histories().lengths.tolist() == [1, 0, 0, 0, 0, 0, 0, 1]
+
+
+@given(
+    old=st.lists(EVENT, max_size=12),
+    parts=st.lists(st.lists(EVENT, max_size=5), min_size=1, max_size=4),
+    user=st.integers(0, 3),
+    folded=st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_dropped_user_has_never_been(
+    old: list[tuple[int, int]], parts: list[list[tuple[int, int]]], user: int, folded: bool
+) -> None:
+    everything = events_of([*old, *(event for part in parts for event in part)], 0)
+    timelines = Timelines(histories_of(take(everything, 0, len(old))))
+    at, dropped_at = len(old), 0
+    for place, part in enumerate(parts):
+        timelines.add(take(everything, at, at + len(part)))
+        at += len(part)
+        if place == len(parts) // 2:
+            frozen = timelines.freeze()
+            n_gone, dropped_at = timelines.count(user), at
+            assert timelines.drop(user).n_events == n_gone
+            timelines.fold(frozen, frozen.histories())  # was taken before: brings nothing back
+            assert timelines.count(user) == 0
+    if folded:
+        timelines.fold()
+    kept = (everything.users != user) | (np.arange(len(everything)) >= dropped_at)
+    expected = histories_of(everything.where(kept))
+    assert same(timelines.histories(np.arange(4)), expected)
+    assert timelines.n_events == expected.n_events
+    assert timelines.newest == (int(expected.times.max()) if expected.n_events else None)
+
+
+@given(
+    old=st.lists(EVENT, max_size=12),
+    new=st.lists(EVENT, max_size=12),
+    pair=st.permutations([0, 1, 2, 3]),
+)
+@settings(max_examples=100, deadline=None)
+def test_moved_events_stand_behind_those_of_their_time(
+    old: list[tuple[int, int]], new: list[tuple[int, int]], pair: list[int]
+) -> None:
+    source, target = pair[:2]
+    everything = events_of([*old, *new], 0)
+    timelines = Timelines(histories_of(take(everything, 0, len(old))))
+    timelines.add(take(everything, len(old), len(everything)))
+    before = timelines.histories(np.array([target]))
+    moved, intact = timelines.move(source, target)
+    after = timelines.histories(np.array([target]))
+    n_same = intact.get(target, before.n_events)
+    assert np.array_equal(before.items[:n_same], after.items[:n_same])
+    # As if all of the source's had come after all of the target's, under the target's name.
+    last = everything.users == source
+    users = np.where(last, target, everything.users)
+    order = np.argsort(last, kind="stable")
+    joint = take(everything, 0, len(everything))
+    events = Events(users, joint.items, joint.times, joint.types, joint.values)
+    chosen = Events(*(getattr(events, name)[order] for name in vars(events)))
+    assert same(timelines.histories(np.arange(4)), histories_of(chosen))
+    assert moved.n_events == int(last.sum()) and timelines.n_events == len(everything)
 
 
 def take(events: Events, start: int, stop: int) -> Events:

@@ -10,7 +10,8 @@ from recency.data.histories import NO_GAP, PADDING, Histories
 from recency.errors import ConfigError
 from recency.nn.evidence import EvidenceTable
 from recency.nn.experts import Context, Evidence, ExpertConfig, Experts
-from recency.nn.memories import Memories, context_of, voices_of
+from recency.nn.memories import Memories
+from recency.nn.voices import context_of, voices_of
 
 HOUR = 3_600_000_000
 CONFIG = ExpertConfig(pair=("2h", "300d"), crowd=("1h", "10h"))

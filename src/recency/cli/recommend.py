@@ -1,11 +1,14 @@
 """``recency recommend``: ask a saved model."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from recency.cli import output
+
+if TYPE_CHECKING:
+    from recency.selection import SelectionArgs
 
 
 def recommend(
@@ -22,6 +25,20 @@ def recommend(
     category: Annotated[
         list[str] | None, typer.Option(help="Only items of these categories.")
     ] = None,
+    exclude_category: Annotated[
+        list[str] | None, typer.Option(help="No item of any of these categories.")
+    ] = None,
+    price: Annotated[str | None, typer.Option(help="Least..most, such as 5..20 or ..20.")] = None,
+    boost: Annotated[
+        list[str] | None,
+        typer.Option(help="Category or item and a factor on its chance, such as camping:2."),
+    ] = None,
+    diversity: Annotated[
+        float, typer.Option(help="How much a list avoids items alike, from 0 to 1.")
+    ] = 0.0,
+    max_per_category: Annotated[
+        int | None, typer.Option(help="Most items of one category in a list.")
+    ] = None,
     json: output.Json = False,
 ) -> None:
     """Rank items for users of a saved model."""
@@ -29,10 +46,18 @@ def recommend(
 
     from recency.loading import load
 
+    rules = _rules(
+        exclude_categories=exclude_category,
+        price=price,
+        boost=",".join(boost) if boost else None,
+        diversity=diversity,
+        max_per_category=max_per_category,
+    )
     model = load(folder)
     instant = datetime.now(UTC) if at == "now" else at
     users = [model.users.coerce(one) for one in user]
-    found = model.recommend(users, k, at=instant, repeats=repeats, categories=category)
+    rules["repeats"], rules["categories"] = repeats, category
+    found = model.recommend(users, k, at=instant, **rules)
     frame = found.to_frame()
     if model.catalogue is not None:
         items = frame["item_id"].to_list()
@@ -45,3 +70,19 @@ def recommend(
         "recommendations": frame.to_dicts(),
     }
     output.result(facts, as_json=json, text=lambda _: output.table(frame))
+
+
+def _rules(*, boost: str | None, **rules: Any) -> "SelectionArgs":
+    """Read rules as the service reads them in an address; all faults are told together."""
+    from recency.errors import ConfigError, raise_all
+    from recency.serving.http.rule_checks import boosts_in_text, rules_of
+
+    faults: list[str] = []
+
+    def fault(name: str, detail: str) -> None:
+        faults.append(f"--{name.replace('_', '-')}: {detail}")
+
+    boosts = None if boost is None else boosts_in_text(boost, fault)
+    found = rules_of({**rules, "boost": boosts}, fault)
+    raise_all(faults, ConfigError)
+    return found

@@ -78,6 +78,8 @@ class TrainingWindows:
         until: Ask for targets strictly before this instant only; nothing later is read either.
         max_targets: Keep at most so many targets, evenly spread over users and time.
         read: What the windows show of the same events, if not the histories themselves.
+        replayed: Ask for at most so many targets from before ``since`` too, drawn at random.
+        seed: Of the draw.
 
     Raises:
         ConfigError: ``max_len`` is too small.
@@ -92,6 +94,8 @@ class TrainingWindows:
         until: int | None = None,
         max_targets: int | None = None,
         read: Histories | None = None,
+        replayed: int = 0,
+        seed: int = 0,
     ) -> None:
         if max_len < 2:
             raise ConfigError(f"expected max_len of at least 2 events, found {max_len}.")
@@ -101,6 +105,9 @@ class TrainingWindows:
         if max_targets is not None and len(targets) > max_targets:
             kept = np.linspace(0, len(targets) - 1, max_targets).astype(np.int64)
             targets, sources = targets[kept], sources[kept]
+        if replayed and since is not None:
+            older = _drawn(_asked(histories, None, since), replayed, seed)
+            targets, sources = _merged(older, (targets, sources))
         self._targets, self._sources = targets, sources  # both ascend
 
     @property
@@ -215,6 +222,23 @@ def _asked(histories: Histories, since: int | None, until: int | None) -> tuple[
         found[0][part], found[1][part] = places + start, group[places] + (start - 1)
         n_found = part.stop
     return found[0][:n_found], found[1][:n_found]  # what was never written takes no memory
+
+
+def _drawn(found: tuple[Places, Places], most: int, seed: int) -> tuple[Places, Places]:
+    """Draw some targets with their sources, in the order of the histories."""
+    if len(found[0]) <= most:
+        return found
+    kept = np.random.default_rng(seed).choice(len(found[0]), most, replace=False)
+    kept.sort()
+    return found[0][kept], found[1][kept]
+
+
+def _merged(a: tuple[Places, Places], b: tuple[Places, Places]) -> tuple[Places, Places]:
+    """Put two lists of targets with their sources into the order of the histories."""
+    targets = np.concatenate((a[0].astype(np.int64), b[0].astype(np.int64)))
+    sources = np.concatenate((a[1].astype(np.int64), b[1].astype(np.int64)))
+    order = np.argsort(targets)
+    return targets[order], sources[order]
 
 
 def rounded_up(lengths: Ints, most: int) -> Ints:

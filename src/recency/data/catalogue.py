@@ -1,52 +1,47 @@
 """Catalogue: what is known about items besides the events.
 
-Decisions: a catalogue is immutable; `upsert` gives a new one. An item that the catalogue lacks is
-available, because a log may hold items that no table describes; it is in no category. Availability
-is half-open, ``[available_from, expires_at)``, and an empty bound is open. Answers are masks over
-the rows of a `Vocab`, so a filter costs one look at an array, not one look-up an item.
+Decisions: a catalogue is immutable; `upsert`, `merge` and `remove` give a new one. The new one
+shares the large table of the old and holds the few items that changed since beside it, so that one
+new price costs the same in a shop of a hundred items and of a hundred thousand; now and then both
+become one table. An item that the catalogue lacks is available, because a log may hold items that
+no table describes; it is in no category and no domain, and has no price. Availability is half-open,
+``[available_from, expires_at)``, and an empty bound is open. Answers are masks over the rows of a
+`Vocab`, so a filter costs one look at an array, not one look-up an item.
 """
 
 import difflib
-import weakref
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
-import numpy as np
-import numpy.typing as npt
 import polars as pl
 
-from recency.data.conversion import to_lists
-from recency.data.log import TIME
+from recency.data.item_facts import ItemFacts
+from recency.data.item_frames import COLUMNS, checked
+from recency.data.shelf import Mask, Shelf
 from recency.data.vocab import Id, Vocab
 from recency.errors import ConfigError, DataError, FormatError, raise_all
 from recency.units import Instant, parse_instant
 
-Mask = npt.NDArray[np.bool_]
-COLUMNS: dict[str, pl.DataType] = {
-    "title": pl.String(),
-    "text": pl.String(),
-    "categories": pl.List(pl.String()),
-    "price": pl.Float64(),
-    "available_from": TIME,
-    "expires_at": TIME,
-}
-_ALWAYS = np.iinfo(np.int64)
+Row = dict[str, Any]
+_FEW = 1_024  # items at once, and changed items in all, that are held beside the table
+_BESIDE_SHARE = 64  # and one for so many rows of the table
 
 
 class Catalogue:
     """Hold the attributes of items: title, text, categories, price, availability, and others.
 
-    Attributes:
-        frame: One row an item: ``item_id`` (Int64 or String) and any of ``title``, ``text``,
-            ``categories``, ``price``, ``available_from``, ``expires_at`` and further columns.
+    Rules of an answer read ``categories``, ``price``, ``domain``, ``available_from``,
+    ``expires_at``, ``is_hidden`` and ``in_stock``; see `recency.Selection`.
     """
 
     def __init__(self, frame: pl.DataFrame) -> None:
         """Use a checked frame as it is; make catalogues with `from_frame` or `read_items`."""
-        self.frame = frame
-        self._aligned: tuple[weakref.ref[Vocab], npt.NDArray[np.int64]] | None = None
+        self._facts = ItemFacts(frame)
+        self._newer: dict[Id, Row] = {}
+        self._shelves: WeakKeyDictionary[Vocab, _Held] = WeakKeyDictionary()
 
     @classmethod
     def from_frame(cls, frame: pl.DataFrame) -> "Catalogue":
@@ -58,22 +53,7 @@ class Catalogue:
             DataError: ``item_id`` is missing, null, of a wrong type or not unique, a column cannot
                 be converted, or an item expires before it is available; all faults together.
         """
-        if "item_id" not in frame.columns:
-            raise DataError(
-                f"expected a column item_id; found: {', '.join(frame.columns) or 'none'}. "
-                f"Use read_items(columns=...) to name yours."
-            )
-        faults = _id_faults(frame["item_id"])
-        columns = {}
-        for name in frame.columns:
-            try:
-                columns[name] = _converted(frame[name])
-            except (DataError, pl.exceptions.PolarsError) as error:
-                faults.append(f"{name}: {str(error).splitlines()[0]}")
-        raise_all(faults, DataError)
-        checked = pl.DataFrame(columns)
-        raise_all(_span_faults(checked), DataError)
-        return cls(checked)
+        return cls(checked(frame))
 
     @classmethod
     def read(cls, path: str | Path) -> "Catalogue":
@@ -93,16 +73,55 @@ class Catalogue:
         """Write the attributes as a Parquet file."""
         self.frame.write_parquet(path, compression="zstd")
 
+    @cached_property
+    def frame(self) -> pl.DataFrame:
+        """Give all items, one row each.
+
+        Returns:
+            ``item_id`` (Int64 or String) and any of ``title``, ``text``, ``categories``,
+            ``price``, ``available_from``, ``expires_at``, ``is_hidden``, ``in_stock``, ``domain``
+            and further columns.
+        """
+        table = self._facts.frame
+        if not self._newer:
+            return table
+        rows = list(self._newer.values())
+        wide = list(dict.fromkeys(name for row in rows for name in row))
+        known = COLUMNS | dict(table.schema)
+        kinds = {name: known[name] for name in wide if name in known}
+        newer = pl.DataFrame(rows, wide, schema_overrides=kinds, infer_schema_length=None)
+        return _joined(table, newer)
+
     def __len__(self) -> int:
-        return self.frame.height
+        return len(self._facts) + self._n_joined
 
     def __contains__(self, item_id: object) -> bool:
-        return item_id in self._vocab
+        return item_id in self._newer or item_id in self._facts.vocab
 
     @cached_property
     def categories(self) -> tuple[str, ...]:
         """List all categories, sorted."""
-        return tuple(sorted(self._members))
+        newer = {name for row in self._newer.values() for name in row.get("categories") or ()}
+        return tuple(sorted({one for one in self._facts.categories if self._is_still(one)} | newer))
+
+    @cached_property
+    def domains(self) -> tuple[str, ...]:
+        """List all domains that items have had, sorted."""
+        newer = {row["domain"] for row in self._newer.values() if row.get("domain") is not None}
+        return tuple(sorted({str(one) for one in self._facts.domains.ids.to_list()} | newer))
+
+    def shelf(self, items: Vocab) -> Shelf:
+        """Give what rules ask of items, over the rows of a vocabulary.
+
+        It is handed on to the catalogue that follows this one, and kept in step with the
+        vocabulary; ask for it anew for each question.
+        """
+        held = self._shelves.get(items)
+        if held is None or held.owner is not self._newer:
+            held = _Held(Shelf(self._facts, self._newer, items), self._newer)
+            self._shelves[items] = held
+        held.shelf.grow(items, self._newer)
+        return held.shelf
 
     def available(self, items: Vocab, at: Instant) -> Mask:
         """Mark the items that may be offered at an instant: [len(items)].
@@ -112,37 +131,53 @@ class Catalogue:
             at: The instant; an item is available from ``available_from`` on and before
                 ``expires_at``.
         """
-        instant = parse_instant(at)
-        start, end = self._bounds
-        return self._spread((start <= instant) & (instant < end), items, missing=True)
+        return self.shelf(items).available(parse_instant(at))
 
     def in_categories(self, items: Vocab, categories: Iterable[str]) -> Mask:
-        """Mark the items that are in any of the categories: [len(items)].
+        """Mark the items that are in any of the categories: [len(items)], not to be written to.
 
         Raises:
             ConfigError: no item has such a category.
         """
         wanted = [categories] if isinstance(categories, str) else list(categories)
-        raise_all([self._unknown(one) for one in wanted if one not in self._members], ConfigError)
-        mask = np.zeros(len(self), dtype=bool)
-        for one in wanted:
-            mask[self._members[one]] = True
-        return self._spread(mask, items, missing=False)
+        raise_all(self.unknown_categories(wanted), ConfigError)
+        return self.shelf(items).in_any(wanted)
 
-    def describe(self, item_id: Id) -> dict[str, Any]:
+    def unknown_categories(self, categories: Iterable[str]) -> list[str]:
+        """Give a fault for each category that no item has."""
+        return [
+            _unknown("category", one, self.categories)
+            for one in categories
+            if not self.has_category(one)
+        ]
+
+    def unknown_domains(self, domains: Iterable[str]) -> list[str]:
+        """Give a fault for each domain that no item has."""
+        return [
+            _unknown("domain", one, self.domains)
+            for one in domains
+            if one not in self._facts.domains and one not in self.domains
+        ]
+
+    def has_category(self, category: str) -> bool:
+        """Tell whether any item is in a category."""
+        return self._is_still(category) or any(
+            category in (row.get("categories") or ()) for row in self._newer.values()
+        )
+
+    def describe(self, item_id: Id) -> Row:
         """Give what is known about an item; empty for an item that the catalogue lacks."""
-        row = self._vocab.row(item_id)
-        if row < 0:
-            return {}
-        found = self.frame.row(row, named=True)
+        found = self._newer.get(item_id)
+        if found is None:
+            row = self._facts.vocab.row(item_id)
+            if row < 0:
+                return {}
+            found = self._facts.frame.row(row, named=True)
         return {name: value for name, value in found.items() if value is not None}
 
     def titles(self, item_ids: Sequence[Id]) -> list[str | None]:
         """Give the titles of items, None where there is none."""
-        if "title" not in self.frame.columns:
-            return [None] * len(item_ids)
-        title = self.frame["title"]
-        return [title[row] if (row := self._vocab.row(one)) >= 0 else None for one in item_ids]
+        return [self.describe(one).get("title") for one in item_ids]
 
     def upsert(self, items: "pl.DataFrame | Sequence[Mapping[str, Any]]") -> "Catalogue":
         """Give a new catalogue in which items are added, or replaced whole where they are known.
@@ -153,119 +188,93 @@ class Catalogue:
         Raises:
             DataError: as `from_frame`, or ids are of another type than here.
         """
-        frame = (
-            items if isinstance(items, pl.DataFrame) else pl.DataFrame(list(items), strict=False)
-        )
+        frame = _table(items)
         if not frame.height:
             return self
-        new = Catalogue.from_frame(frame).frame
-        if new["item_id"].dtype != self.frame["item_id"].dtype:
+        new = checked(frame)
+        if new["item_id"].dtype != self._facts.vocab.dtype:
             raise DataError(
-                f"item ids of this catalogue are {self.frame['item_id'].dtype}, "
+                f"item ids of this catalogue are {self._facts.vocab.dtype}, "
                 f"found {new['item_id'].dtype}; convert them first."
             )
-        kept = self.frame.filter(~pl.col("item_id").is_in(new["item_id"].implode()))
-        return Catalogue(pl.concat([kept, new], how="diagonal_relaxed"))
+        most = max(_FEW, len(self._facts) // _BESIDE_SHARE)
+        if new.height > _FEW or new.height + len(self._newer) > most:
+            return Catalogue(_joined(self.frame, new))
+        return self._with({row["item_id"]: row for row in new.iter_rows(named=True)})
 
-    @cached_property
-    def _vocab(self) -> Vocab:
-        return Vocab.from_ids(self.frame["item_id"])
+    def merge(self, items: "pl.DataFrame | Sequence[Mapping[str, Any]]") -> "Catalogue":
+        """Give a new catalogue in which only the attributes named change.
 
-    @cached_property
-    def _bounds(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Give the first instant available and the first one no more, microseconds, an item."""
-        return (
-            self._instants("available_from", int(_ALWAYS.min)),
-            self._instants("expires_at", int(_ALWAYS.max)),
-        )
+        Args:
+            items: As of `upsert`. An attribute named with None is taken away; those not named stay
+                as they are. Items not known yet are added.
 
-    def _instants(self, name: str, missing: int) -> npt.NDArray[np.int64]:
-        if name not in self.frame.columns:
-            return np.full(len(self), missing, dtype=np.int64)
-        return self.frame[name].to_physical().fill_null(missing).to_numpy()
-
-    @cached_property
-    def _members(self) -> dict[str, npt.NDArray[np.int64]]:
-        """Give the rows of the items of each category."""
-        if "categories" not in self.frame.columns:
-            return {}
-        rows = self.frame.select(pl.int_range(pl.len()).alias("row"), "categories")
-        parts = rows.explode("categories").drop_nulls().group_by("categories").agg("row")
-        return {name: np.array(members, dtype=np.int64) for name, members in parts.iter_rows()}
-
-    def _unknown(self, category: str) -> str:
-        close = difflib.get_close_matches(str(category), self.categories, n=1)
-        hint = f"; did you mean {close[0]!r}?" if close else ""
-        return (
-            f"no item has the category {category!r}{hint}. "
-            f"Known: {', '.join(self.categories[:20]) or 'none'}."
-        )
-
-    def _spread(self, mask: Mask, items: Vocab, *, missing: bool) -> Mask:
-        """Bring a mask over the catalogue's rows to the rows of a vocabulary."""
-        rows = self._rows_of(items)
-        return np.where(rows >= 0, np.append(mask, missing)[rows], missing)
-
-    def _rows_of(self, items: Vocab) -> npt.NDArray[np.int64]:
-        """Give the catalogue row of each row of a vocabulary, -1 where there is none.
-
-        The last answer is kept: a vocabulary only grows, so only its new rows are looked up.
+        Raises:
+            DataError: as `upsert`; also where an item would then expire before it is available.
         """
-        known = np.empty(0, dtype=np.int64)
-        if self._aligned is not None and self._aligned[0]() is items:
-            known = self._aligned[1]
-        if len(known) < len(items):
-            fresh = pl.Series(items.take(range(len(known), len(items))), dtype=items.dtype)
-            same = fresh.cast(self._vocab.dtype, strict=False)
-            known = np.concatenate([known, self._vocab.rows(same)])
-            self._aligned = (weakref.ref(items), known)
-        return known
+        frame = _table(items)
+        if not frame.height:
+            return self
+        rows = checked(frame).to_dicts()
+        named = [frame.columns] * len(rows) if isinstance(items, pl.DataFrame) else list(items)
+        merged = [
+            self.describe(row["item_id"]) | {name: row[name] for name in names}
+            for row, names in zip(rows, named, strict=True)
+        ]
+        return self.upsert(_table(merged))
+
+    def remove(self, item_ids: Iterable[Id]) -> "Catalogue":
+        """Give a new catalogue that says nothing of items but that they are hidden.
+
+        They stay hidden, because events may go on naming them; `upsert` brings one back.
+        """
+        return self.upsert([{"item_id": one, "is_hidden": True} for one in dict.fromkeys(item_ids)])
+
+    def _with(self, rows: dict[Id, Row]) -> "Catalogue":
+        """Give a catalogue on the same table with some items changed beside it."""
+        twin = Catalogue.__new__(Catalogue)
+        twin._facts = self._facts
+        twin._newer = self._newer | rows
+        twin._shelves = WeakKeyDictionary()
+        for items, held in self._shelves.items():
+            if held.owner is self._newer:
+                held.shelf.change(items, rows)
+                held.owner = twin._newer
+                twin._shelves[items] = held
+        return twin
+
+    @cached_property
+    def _n_joined(self) -> int:
+        return sum(one not in self._facts.vocab for one in self._newer)
+
+    def _is_still(self, category: str) -> bool:
+        """Tell whether an item of the table is in a category, and has not been changed since."""
+        members = self._facts.members(category)
+        if not self._newer:
+            return len(members) > 0
+        ids = self._facts.vocab
+        return any(ids.id_of(int(row)) not in self._newer for row in members)
 
 
-def _id_faults(ids: pl.Series) -> list[str]:
-    if ids.dtype not in (pl.Int64, pl.String):
-        return [f"expected item_id as Int64 or String, found {ids.dtype}; read_items converts it."]
-    faults = []
-    if n_null := ids.null_count():
-        faults.append(f"item_id is null in {n_null:,} of {len(ids):,} rows; drop or repair them.")
-    twice = ids.drop_nulls().filter(ids.drop_nulls().is_duplicated()).unique(maintain_order=True)
-    if len(twice):
-        faults.append(
-            f"expected one row for each item, found {len(twice):,} items with several, "
-            f"such as {twice.head(3).to_list()}; keep one row of each."
-        )
-    return faults
+class _Held:
+    """Hold a shelf, and for which catalogue it stands: that of these newer items."""
+
+    def __init__(self, shelf: Shelf, owner: dict[Id, Row]) -> None:
+        self.shelf, self.owner = shelf, owner
 
 
-def _converted(column: pl.Series) -> pl.Series:
-    if column.name == "categories":
-        return to_lists(column, "categories")
-    if column.name not in COLUMNS:
-        return column
-    kind = COLUMNS[column.name]
-    if kind == TIME and column.dtype == pl.String:
-        # ISO 8601, as a person or a client writes it.
-        texts = column.to_list()
-        return pl.Series(
-            column.name, [None if one is None else parse_instant(one) for one in texts], pl.Int64
-        ).cast(TIME)
-    if kind == TIME and column.dtype.is_integer():
-        present = column.drop_nulls().to_list()
-        for one in present:
-            parse_instant(one)  # refuses seconds and milliseconds
-    if kind == TIME and isinstance(column.dtype, pl.Datetime) and column.dtype.time_zone is None:
-        column = column.dt.replace_time_zone("UTC")
-    return column.cast(kind)
+def _table(items: "pl.DataFrame | Sequence[Mapping[str, Any]]") -> pl.DataFrame:
+    if isinstance(items, pl.DataFrame):
+        return items
+    return pl.DataFrame(list(items), strict=False, infer_schema_length=None)
 
 
-def _span_faults(frame: pl.DataFrame) -> list[str]:
-    if not {"available_from", "expires_at"} <= set(frame.columns):
-        return []
-    wrong = frame.filter(pl.col("expires_at") < pl.col("available_from"))
-    if not wrong.height:
-        return []
-    return [
-        f"{wrong.height:,} items expire before they are available, such as "
-        f"{wrong['item_id'][0]!r}: expires_at {wrong['expires_at'][0]}, "
-        f"available_from {wrong['available_from'][0]}; correct these times."
-    ]
+def _joined(old: pl.DataFrame, new: pl.DataFrame) -> pl.DataFrame:
+    kept = old.filter(~pl.col("item_id").is_in(new["item_id"].implode()))
+    return pl.concat([kept, new], how="diagonal_relaxed")
+
+
+def _unknown(what: str, name: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(str(name), known, n=1)
+    hint = f"; did you mean {close[0]!r}?" if close else ""
+    return f"no item has the {what} {name!r}{hint}. Known: {', '.join(known[:20]) or 'none'}."

@@ -13,6 +13,7 @@ import polars as pl
 from recency.errors import DataError
 
 MAX_ID_LENGTH = 1_024  # characters; longer ids are a sign of a column of texts, or of an attack
+_LISTS = pl.List(pl.String)
 _EXACT_FLOAT = 2**53  # above it, neighbouring integers share a float64
 
 
@@ -129,9 +130,11 @@ def to_lists(raw: pl.Series, name: str) -> pl.Series:
             f"expected {name} as text or lists, found {raw.dtype} in column {raw.name!r}; "
             f"name another column, or leave it out with columns={{'{name}': None}}."
         )
-    parts = raw.cast(pl.List(pl.String)).list.eval(pl.element().str.strip_chars())
-    parts = parts.list.eval(pl.element().filter(pl.element() != ""))
-    return pl.select(pl.when(parts.list.len() > 0).then(parts)).to_series().alias(raw.name)
+    stripped = pl.element().str.strip_chars()
+    parts = pl.col("parts").list.eval(stripped.filter(stripped != ""))
+    lists = raw.alias("parts").to_frame().lazy().with_columns(pl.col("parts").cast(_LISTS))
+    found = lists.select(parts).select(pl.when(pl.col("parts").list.len() > 0).then("parts"))
+    return found.collect().to_series().alias(raw.name)  # one query: a single item is often read
 
 
 def to_numbers(raw: pl.Series, name: str) -> Column:

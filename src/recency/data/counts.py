@@ -5,14 +5,15 @@ reference instant, where an event at time t weighs ``2 ** ((t - reference) / hal
 one addition wherever t lies, late events included, and the order of items never needs a decay step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from recency.data.histories import BLOCK, Ints
 
-_FEW = 256  # events up to which one addition each costs less than a pass over all items
+_FEW, _SHARE = 256, 8  # events, all or of the items, below which one addition each is cheaper
 _LARGEST_EXPONENT = 512.0  # half-lives after which the reference moves; float64 holds 1,023
 
 
@@ -28,6 +29,7 @@ class CountTable:
         self.half_lives = np.array(half_lives, np.float64).reshape(-1, 1)
         self._counts = np.zeros((len(half_lives), n_items))
         self._reference: int | None = None
+        self.totals = np.zeros(len(half_lives))  # of all items, as of the reference
 
     def add(self, items: npt.NDArray[np.integer], times: Ints) -> None:
         """Count events.
@@ -50,16 +52,29 @@ class CountTable:
             self._reference = newest
         if self.ages(newest).max() > _LARGEST_EXPONENT:
             self._counts *= np.exp2(-self.ages(newest))
+            self.totals = self._counts.sum(axis=1)
             self._reference = newest
         if size > self._counts.shape[1]:
             more = max(size, 2 * self._counts.shape[1]) - self._counts.shape[1]
             self._counts = np.pad(self._counts, ((0, 0), (0, more)))
         weights = np.exp2(self.ages(times))
+        self.totals = self.totals + weights.sum(axis=1)
         for counts, row in zip(self._counts, weights, strict=True):
-            if len(items) < _FEW:
+            if len(items) < max(_FEW, len(counts) // _SHARE):
                 np.add.at(counts, items, row)
             else:
                 counts += np.bincount(items, row, minlength=len(counts))
+
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
+        """Copy what is counted, for `restore`."""
+        known = [] if self._reference is None else [self._reference]
+        return {"counts": self._counts.copy(), "reference": np.array(known, np.int64)}
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Count on from what `arrays` gave, in place of all that was counted."""
+        self._counts = arrays["counts"].reshape(len(self.half_lives), -1)
+        self._reference = int(arrays["reference"][0]) if len(arrays["reference"]) else None
+        self.totals = self._counts.sum(axis=1)
 
     def counts(self, n_items: int) -> npt.NDArray[np.float64]:
         """Give the counts [h, n_items] as of the reference, from which `ages` are measured."""
@@ -67,6 +82,14 @@ class CountTable:
         known = self._counts[:, :n_items]
         counts[:, : known.shape[1]] = known
         return counts
+
+    @property
+    def cells(self) -> tuple[npt.NDArray[np.float64], int | None]:
+        """Give the counts [h, n_items or more or fewer] where they lie, and their reference.
+
+        They move in place; the array is another one, or the reference is, when all of them did.
+        """
+        return self._counts, self._reference
 
     def ages(self, at: int | Ints) -> npt.NDArray[np.float64]:
         """Measure from the reference to instants (microseconds) in half-lives: [h, 1] or [h, n]."""
@@ -84,16 +107,16 @@ class DecayedCounts:
 
     def __init__(self, half_life: float, n_items: int = 0) -> None:
         self.half_life = half_life
-        self._table = CountTable([half_life], n_items)
+        self.table = CountTable([half_life], n_items)
 
     def add(self, items: npt.NDArray[np.integer], times: Ints) -> None:
         """Count events; see `CountTable.add`."""
-        self._table.add(items, times)
+        self.table.add(items, times)
 
     def at(self, at: int, n_items: int) -> npt.NDArray[np.float64]:
         """Give the decayed counts [n_items] as of an instant after every event counted."""
         decayed: npt.NDArray[np.float64]
-        decayed = self._table.counts(n_items)[0] * np.exp2(-self._table.ages(at)[0, 0])
+        decayed = self.table.counts(n_items)[0] * np.exp2(-self.table.ages(at)[0, 0])
         return decayed
 
     def log_counts(self, at: int, n_items: int) -> npt.NDArray[np.float32]:
@@ -104,5 +127,5 @@ class DecayedCounts:
         """
         logs: npt.NDArray[np.float64]
         with np.errstate(divide="ignore"):
-            logs = np.log2(self._table.counts(n_items)[0]) - self._table.ages(at)[0, 0]
+            logs = np.log2(self.table.counts(n_items)[0]) - self.table.ages(at)[0, 0]
         return np.round(logs, 6).astype(np.float32)

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from recency.data.arrivals import Events
 from recency.data.histories import UNKNOWN
 from recency.data.log import Log
-from recency.data.timelines import Events
 from recency.data.vocab import Id, Vocab
 from recency.errors import DataError, RecencyError, raise_all
 from recency.units import parse_instant
@@ -75,11 +75,11 @@ def events_of(source: Log | Sequence[EventRow], vocabs: Vocabs, grow: bool = Tru
     raise_all(faults, DataError)
     users, items, times, types, values = zip(*rows, strict=True) if rows else ((),) * 5
     if grow:
-        vocabs.extend(users, items, [kind for kind in types if kind is not None])
+        vocabs.types.extend([kind for kind in types if kind is not None])
     kinds = [UNKNOWN if kind is None else vocabs.types.row(kind) for kind in types]
     return Events(
-        users=vocabs.users.rows(users),
-        items=vocabs.items.rows(items),
+        users=vocabs.users.extend(users) if grow else vocabs.users.rows(users),
+        items=vocabs.items.extend(items) if grow else vocabs.items.rows(items),
         times=np.array(times, np.int64),
         types=np.array(kinds, np.int64),
         values=np.array(values, np.float32),
@@ -107,8 +107,9 @@ def _of_log(log: Log, vocabs: Vocabs, grow: bool) -> Events:
 
 
 def _row(event: EventRow, vocabs: Vocabs) -> tuple[int | str, int | str, int, str | None, float]:
-    missing = [name for name in ("user_id", "item_id", "timestamp") if event.get(name) is None]
-    if missing:
+    user, item, when = event.get("user_id"), event.get("item_id"), event.get("timestamp")
+    if user is None or item is None or when is None:
+        missing = [name for name in ("user_id", "item_id", "timestamp") if event.get(name) is None]
         raise DataError(f"{' and '.join(missing)} missing; found {sorted(event)}.")
     value = event.get("value")
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
@@ -117,9 +118,9 @@ def _row(event: EventRow, vocabs: Vocabs) -> tuple[int | str, int | str, int, st
     if kind is not None and not isinstance(kind, str):
         raise DataError(f"expected event_type as text, found {kind!r}.")
     return (
-        vocabs.users.coerce(event["user_id"]),
-        vocabs.items.coerce(event["item_id"]),
-        parse_instant(event["timestamp"]),
+        vocabs.users.coerce(user),
+        vocabs.items.coerce(item),
+        parse_instant(when),
         kind,
         float("nan") if value is None else float(value),
     )

@@ -6,43 +6,61 @@ item is never paired with itself: what a user returns to is another matter.
 
 The counts of one item, divided by their sum, say which items go with it. The division also removes
 the instant to which decay is counted, so that adding an event never touches older counts.
+
+Counts lie in sorted arrays that are replaced, never changed; what came since lies beside them in a
+dictionary. A snapshot sets that dictionary aside and merges it into new arrays in its own thread.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from recency.data.histories import Ints
+from recency.data.histories import Ints, ragged_positions
+from recency.data.pair_arrays import (
+    COLUMN,
+    COLUMN_BITS,
+    FrozenPairs,
+    SortedPairs,
+    Weights,
+    contained,
+    flat,
+    merged,
+    without,
+)
 
 WINDOW = 10  # events before an event that it is paired with
-Weights = npt.NDArray[np.float64]
 Part = tuple[Ints, Weights]  # item rows, each once, and their weights
 
-_COLUMN_BITS = 32
 _LARGEST_EXPONENT = 512.0  # half-lives after which the reference moves; float64 holds 1,023
+_FEW = 8  # times as many counts as come at once, from which these are kept beside them
 _FEWEST_MERGED = 2**17  # counts beside the sorted arrays before they are merged in
 
 
-def pairs_of(users: Ints, items: Ints, times: Ints) -> tuple[Ints, Ints, Ints, Weights]:
+def pairs_of(
+    users: Ints, items: Ints, times: Ints, fresh: npt.NDArray[np.bool_] | None = None
+) -> tuple[Ints, Ints, Ints, Weights]:
     """List all pairs of a log in both directions.
 
     Args:
         users: [n] user rows.
         items: [n] item rows; events of negative ones make no pair but stand between others.
         times: [n] microseconds, ascending for each user.
+        fresh: [n] marks the events whose pairs with those before them are wanted; None for all.
 
     Returns:
         The one item, the other, when they became a pair, and the pair's weight; [m] each.
     """
     order = np.argsort(users, kind="stable")
     users, items, times = users[order], items[order], times[order]
+    wanted = np.ones(len(users), bool) if fresh is None else fresh[order]
     ones, others, instants, weights = [], [], [], []
     for apart in range(1, WINDOW + 1):
         later = apart + np.flatnonzero(users[apart:] == users[:-apart])
         a, b = items[later - apart], items[later]
-        made = (a != b) & (a >= 0) & (b >= 0)
+        made = (a != b) & (a >= 0) & (b >= 0) & wanted[later]
         a, b, when = a[made], b[made], times[later[made]]
         ones += [a, b]
         others += [b, a]
@@ -54,6 +72,34 @@ def pairs_of(users: Ints, items: Ints, times: Ints) -> tuple[Ints, Ints, Ints, W
         np.concatenate(instants),
         np.concatenate(weights),
     )
+
+
+def pairs_among(offsets: Ints, items: Ints, times: Ints, keys: Ints) -> SortedPairs:
+    """List those pairs of a log that are among some; costs little more than a look at each event.
+
+    Args:
+        offsets: [n_users + 1] where each user's events begin.
+        items: [n] item rows.
+        times: [n] microseconds.
+        keys: Pairs in both directions, ascending.
+    """
+    named = np.zeros(int(items.max(initial=0)) + 2, bool)  # the last stands for no item
+    ones = keys >> COLUMN_BITS
+    named[ones[ones < len(named) - 1]] = True
+    hits = np.flatnonzero(named[items])
+    owners = np.searchsorted(offsets, hits, side="right")
+    found: list[tuple[Ints, Ints, Weights]] = [(hits[:0], hits[:0], np.empty(0))]
+    for step in range(1, WINDOW + 1):  # so many at most lie between two within the window
+        early, late = hits[:-step], hits[step:]
+        near = np.flatnonzero((late - early <= WINDOW) & (owners[:-step] == owners[step:]))
+        early, late = early[near], late[near]
+        a, b = items[early].astype(np.int64), items[late].astype(np.int64)
+        for one, other in ((a, b), (b, a)):
+            key = (one << COLUMN_BITS) | other
+            made = (a != b) & contained(keys, key)
+            found.append((key[made], times[late[made]], (late - early)[made] ** -0.5))
+    every, instants, weights = (np.concatenate(part) for part in zip(*found, strict=True))
+    return SortedPairs.of(every >> COLUMN_BITS, every & COLUMN, instants, weights)
 
 
 class PairCounts:
@@ -68,17 +114,25 @@ class PairCounts:
         self._keys = np.empty(0, np.int64)
         self._weights = np.empty(0)
         self._fresh: dict[int, dict[int, float]] = {}  # counts since the arrays were sorted
+        self._aside: dict[int, dict[int, float]] = {}  # older ones, while a snapshot merges them
         self._n_fresh = 0
+        # What came many at a time: sorted arrays too, each at least twice as long as the next, so
+        # that a pair is merged a few times at most, and not with all others at once.
+        self._runs: list[tuple[Ints, Weights]] = []
         self._reference: int | None = None
 
     def add_all(self, ones: Ints, others: Ints, times: Ints, weights: Weights) -> None:
         """Count many pairs at once; see `pairs_of`."""
-        if not len(ones):
+        self.add_sorted(SortedPairs.of(ones, others, times, weights))
+
+    def add_sorted(self, found: SortedPairs) -> None:
+        """Count many pairs that were sorted once for counts of several half-lives."""
+        if not len(found.keys):
             return
-        self._move_reference(int(times.max()))
+        self._move_reference(int(found.times.max()))
         assert self._reference is not None
-        decayed = weights * np.exp2((times - self._reference) / 1e6 / self.half_life)
-        self._merge((ones << _COLUMN_BITS) | others, decayed)
+        decayed = found.weights * np.exp2((found.times - self._reference) / 1e6 / self.half_life)
+        self._stack(found.keys, np.add.reduceat(decayed, found.starts))
 
     def add(self, item: int, before: Sequence[int], time: int, sign: float = 1.0) -> None:
         """Count an event's pairs.
@@ -102,6 +156,46 @@ class PairCounts:
         if self._n_fresh > max(_FEWEST_MERGED, len(self._keys)):
             self._merge_fresh()
 
+    def between(self, items: Ints) -> Ints:
+        """List the pairs counted, ascending, both of whose items are among some, ascending."""
+        self._merge_runs()
+        starts = np.searchsorted(self._keys, items << COLUMN_BITS)
+        lengths = np.searchsorted(self._keys, (items + 1) << COLUMN_BITS) - starts
+        keys = self._keys[ragged_positions(starts, lengths)]
+        parts = [keys[contained(items, keys & COLUMN)]]
+        wanted = set(items.tolist())
+        for counted in (self._aside, self._fresh):
+            parts += [
+                np.array([one << COLUMN_BITS | other for other in counted[one] if other in wanted])
+                for one in wanted & counted.keys()
+            ]
+        return np.unique(np.concatenate(parts).astype(np.int64))
+
+    def replace(self, keys: Ints, found: SortedPairs) -> None:
+        """Count some pairs anew.
+
+        A sum that loses its largest part keeps the part's rounding errors in place of the rest; so
+        what is to be forgotten is not taken away, but all else is counted again.
+
+        Args:
+            keys: The pairs, ascending.
+            found: All there is of them now.
+        """
+        self._merge_runs()
+        counts = np.zeros(len(keys))
+        if len(found.keys) and self._reference is not None:
+            fade = np.exp2((found.times - self._reference) / 1e6 / self.half_life)
+            summed = np.add.reduceat(found.weights * fade, found.starts)
+            counts[np.searchsorted(keys, found.keys)] = summed
+        self._aside, self._fresh = without(self._aside, keys), without(self._fresh, keys)
+        self._n_fresh = sum(map(len, self._fresh.values()))
+        known = contained(self._keys, keys)
+        self._weights = self._weights.copy()  # others may hold the old ones
+        self._weights[np.searchsorted(self._keys, keys[known])] = counts[known]
+        for key, count in zip(keys[~known].tolist(), counts[~known].tolist(), strict=True):
+            if count:
+                self._count(key >> COLUMN_BITS, key & COLUMN, count)
+
     def rows(self, items: Sequence[int]) -> list[tuple[list[Part], float]]:
         """Give, for each of some items, the counts of the items that go with it.
 
@@ -110,9 +204,9 @@ class PairCounts:
             sum alone has no meaning, as it is counted to no stated instant. 0 where nothing is
             known.
         """
-        lows = np.array(items, np.int64) << _COLUMN_BITS
+        lows = np.array(items, np.int64) << COLUMN_BITS
         starts = np.searchsorted(self._keys, lows).tolist()
-        stops = np.searchsorted(self._keys, lows + (1 << _COLUMN_BITS)).tolist()
+        stops = np.searchsorted(self._keys, lows + (1 << COLUMN_BITS)).tolist()
         found = []
         for item, low, start, stop in zip(items, lows, starts, stops, strict=True):
             parts, total = [], 0.0
@@ -120,12 +214,37 @@ class PairCounts:
                 weights = self._weights[start:stop]
                 parts.append((self._keys[start:stop] - low, weights))
                 total += float(weights.sum())
-            if fresh := self._fresh.get(item):
-                columns = np.fromiter(fresh, np.int64, len(fresh))
-                parts.append((columns, np.fromiter(fresh.values(), np.float64, len(fresh))))
-                total += sum(fresh.values())
+            for keys, weights in self._runs:
+                first, last = np.searchsorted(keys, (low, low + (1 << COLUMN_BITS))).tolist()
+                if last > first:
+                    parts.append((keys[first:last] - low, weights[first:last]))
+                    total += float(weights[first:last].sum())
+            for counted in (self._aside, self._fresh):
+                if few := counted.get(item):
+                    columns = np.fromiter(few, np.int64, len(few))
+                    parts.append((columns, np.fromiter(few.values(), np.float64, len(few))))
+                    total += sum(few.values())
             found.append((parts, total))
         return found
+
+    def freeze(self) -> FrozenPairs:
+        """Set aside what is counted so far, at no cost; it stays as it is while more is counted."""
+        self._merge_runs()
+        if self._aside:  # an earlier copy never came back
+            self._merge(*flat(self._aside))
+        self._aside, self._fresh, self._n_fresh = self._fresh, {}, 0
+        return FrozenPairs(self._keys, self._weights, self._aside, self._reference)
+
+    def fold(self, frozen: FrozenPairs, merged: FrozenPairs) -> None:
+        """Take over what was merged of an earlier copy, unless the counts were replaced since."""
+        if self._keys is frozen.keys and self._aside is frozen.aside:
+            self._keys, self._weights, self._aside = merged.keys, merged.weights, {}
+
+    def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
+        """Count on from what `FrozenPairs.arrays` gave, in place of all that was counted."""
+        self._keys, self._weights = arrays["keys"], arrays["weights"]
+        self._fresh, self._aside, self._runs, self._n_fresh = {}, {}, [], 0
+        self._reference = int(arrays["reference"][0]) if len(arrays["reference"]) else None
 
     def _count(self, one: int, other: int, weight: float) -> None:
         row = self._fresh.setdefault(one, {})
@@ -133,23 +252,29 @@ class PairCounts:
         row[other] = row.get(other, 0.0) + weight
 
     def _merge_fresh(self) -> None:
-        sizes = [len(row) for row in self._fresh.values()]
-        ones = np.repeat(np.fromiter(self._fresh, np.int64, len(sizes)), sizes)
-        others = np.fromiter((c for row in self._fresh.values() for c in row), np.int64, len(ones))
-        weights = np.fromiter(
-            (w for row in self._fresh.values() for w in row.values()), np.float64, len(ones)
-        )
+        counted = flat(self._fresh)
         self._fresh, self._n_fresh = {}, 0
-        self._merge((ones << _COLUMN_BITS) | others, weights)
+        self._merge(*counted)
+
+    def _stack(self, keys: Ints, weights: Weights) -> None:
+        """Keep sorted counts: beside the others, where these are far more."""
+        if _FEW * len(keys) > len(self._keys):
+            self._merge(keys, weights)
+            return
+        self._runs.append((keys, weights))
+        while len(self._runs) > 1 and len(self._runs[-2][0]) < 2 * len(self._runs[-1][0]):
+            newest = self._runs.pop()
+            self._runs.append(merged(*self._runs.pop(), *newest))
+        if 2 * len(self._runs[0][0]) > len(self._keys):
+            self._merge_runs()
+
+    def _merge_runs(self) -> None:
+        for run in self._runs:
+            self._merge(*run)
+        self._runs = []
 
     def _merge(self, keys: Ints, weights: Weights) -> None:
-        keys = np.concatenate((self._keys, keys))
-        weights = np.concatenate((self._weights, weights))
-        order = np.argsort(keys, kind="stable")
-        keys, weights = keys[order], weights[order]
-        first = np.flatnonzero(np.diff(keys, prepend=-1))
-        self._keys = keys[first]
-        self._weights = np.add.reduceat(weights, first)
+        self._keys, self._weights = merged(self._keys, self._weights, keys, weights)
 
     def _move_reference(self, time: int) -> None:
         """Count decay to a newer instant before weights grow beyond what a float holds."""
@@ -158,7 +283,13 @@ class PairCounts:
         gone = (time - self._reference) / 1e6 / self.half_life
         if gone > _LARGEST_EXPONENT and math.isfinite(gone):
             factor = 2.0**-gone
-            self._weights *= factor
-            for row in self._fresh.values():
-                row.update({other: weight * factor for other, weight in row.items()})
+            self._weights = self._weights * factor
+            self._runs = [(keys, weights * factor) for keys, weights in self._runs]
+            self._aside, self._fresh = (
+                {
+                    one: {other: weight * factor for other, weight in row.items()}
+                    for one, row in counted.items()
+                }
+                for counted in (self._aside, self._fresh)
+            )
             self._reference = time

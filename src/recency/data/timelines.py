@@ -2,42 +2,42 @@
 
 A fitted log lies in flat arrays (`Histories`); what came after it lies in one short tail a user. A
 late event is put where its time belongs, so that the order of arrival never changes an answer; ties
-keep the order of arrival. Many events at once are merged into the flat arrays in one sort.
+keep the order of arrival. Many events at once are merged into the flat arrays in one pass.
+
+Beside the tails the same events lie in the order of their arrival (`Arrivals`), so that a snapshot
+takes a view of them and folds the tails into the flat arrays in a thread of its own. Whoever
+changes the flat arrays or a tail in another way has to start with `fold`.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from recency.data.histories import Histories, Ints, ragged_positions
+from recency.data.arrivals import Arrivals, Events, inserted
+from recency.data.histories import PADDING, UNKNOWN, Histories, Ints, ragged_positions
 
 # One merge is cheaper than an insertion each from so many events on, and from such a share of all.
 _BULK = 1_024
-_MERGED_SHARE = 64
+_MERGED_SHARE = 512
 
 
 @dataclass(frozen=True)
-class Events:
-    """Hold n events as rows, in the order of their arrival.
+class Frozen:
+    """Hold all events as of one moment, while more arrive.
 
     Attributes:
-        users: [n] user rows.
-        items: [n] item rows.
-        times: [n] microseconds since 1970 UTC.
-        types: [n] event-type rows, `UNKNOWN` where there is none.
-        values: [n] values, NaN where there is none.
+        base: The flat arrays.
+        arrived: What came after them.
     """
 
-    users: Ints
-    items: Ints
-    times: Ints
-    types: Ints
-    values: npt.NDArray[np.float32]
+    base: Histories
+    arrived: Events
 
-    def __len__(self) -> int:
-        return len(self.users)
+    def histories(self) -> Histories:
+        """Join the two; takes as long as copying all events, and may do so in any thread."""
+        return inserted(self.base, self.arrived)[0]
 
 
 class _Tail:
@@ -79,6 +79,7 @@ class Timelines:
 
     def __init__(self, base: Histories) -> None:
         self._base = base
+        self._arrivals = Arrivals()  # since the base was made
         self._tails: dict[int, _Tail] = {}
         self._newest = int(base.times.max()) if base.n_events else None
         self._n_events = base.n_events
@@ -100,6 +101,10 @@ class Timelines:
             return self._flat_length(user)
         return len(tail) + (0 if tail.whole else self._flat_length(user))
 
+    def counts(self, users: Ints) -> Ints:
+        """Count the events of each of some users, [n]."""
+        return np.fromiter(map(self.count, users.tolist()), np.int64, len(users))
+
     def newest_of(self, user: int) -> int:
         """Give the instant of a user's latest event in microseconds; the user must have one."""
         tail = self._tails.get(user)
@@ -120,7 +125,38 @@ class Timelines:
         self._newest = newest if self._newest is None else max(newest, self._newest)
         self._n_events += len(events)
         if len(events) >= max(_BULK, self._base.n_events // _MERGED_SHARE):
-            return self._merge(events)
+            self.fold()
+            self._base, late = inserted(self._base, events)
+            return late
+        self._arrivals.add(events)
+        return self._insert_all(events)
+
+    def freeze(self) -> Frozen:
+        """Take a copy that costs nothing and stays as it is while events arrive."""
+        return Frozen(self._base, self._arrivals.events)
+
+    def fold(self, frozen: Frozen | None = None, joint: Histories | None = None) -> None:
+        """Move tails into the flat arrays.
+
+        Args:
+            frozen: An earlier copy; None folds everything now.
+            joint: Its histories, joined elsewhere meanwhile. What came after it stays in tails. If
+                the flat arrays were replaced since, nothing is done.
+        """
+        if frozen is None:
+            frozen = self.freeze()
+        elif self._base is not frozen.base:
+            return
+        if not len(frozen.arrived):
+            return
+        later = self._arrivals.events.since(len(frozen.arrived))
+        self._base = frozen.histories() if joint is None else joint
+        self._arrivals, self._tails = Arrivals(), {}
+        self._arrivals.add(later)
+        self._insert_all(later)
+
+    def _insert_all(self, events: Events) -> dict[int, int]:
+        """Insert events one by one; see `add`."""
         lengths: dict[int, int] = {}
         intact: dict[int, int] = {}
         columns = (events.users, events.times, events.items, events.types, events.values)
@@ -131,17 +167,102 @@ class Timelines:
                 intact[user] = min(position, intact.get(user, position))
         return intact
 
+    def drop(self, user: int) -> Histories:
+        """Take all of one user's events away, and give them as the history of one user.
+
+        Costs a pass over the arrivals, and over all events where the user has some in the flat
+        arrays.
+        """
+        gone = self.histories(np.array([user]))
+        if not gone.n_events:
+            return gone
+        stops = self._base.offsets[1:].copy()
+        if self._flat_length(user):
+            stops[user] = self._base.offsets[user]
+            self._base = self._base.cut(stops)
+        else:
+            self._base = replace(self._base)  # another object: a copy that is being joined is old
+        arrived = self._arrivals.events
+        self._arrivals = Arrivals()
+        self._arrivals.add(arrived.where(arrived.users != user))
+        self._tails.pop(user, None)
+        self._n_events -= gone.n_events
+        if int(gone.times[-1]) == self._newest:
+            self._newest = self._latest()
+        return gone
+
+    def move(self, source: int, target: int) -> tuple[Histories, dict[int, int]]:
+        """Give all of one user's events to another, each behind those of its time or earlier.
+
+        Returns:
+            The events moved, as the history of one user, and how many of the target's oldest events
+            are still the same where some came before others; see `add`.
+        """
+        moved, n_events = self.drop(source), self._n_events
+        n = moved.n_events
+        late = self.add(
+            Events(
+                users=np.full(n, target),
+                items=moved.items.astype(np.int64),
+                times=moved.times,
+                types=np.full(n, UNKNOWN) if moved.types is None else moved.types.astype(np.int64),
+                values=np.full(n, np.nan, np.float32) if moved.values is None else moved.values,
+            )
+        )
+        assert self._n_events == n_events + n
+        return moved, late
+
+    def _latest(self) -> int | None:
+        """Look for the latest instant of any event."""
+        every = np.concatenate((self._base.times, self._arrivals.events.times))
+        return int(every.max()) if len(every) else None
+
     def histories(self, users: Ints | None = None) -> Histories:
         """Gather the histories of some users, in the given order, or of all."""
         if users is None:
-            n_users = max(self._base.n_users, 1 + max(self._tails, default=-1))
-            if not self._tails:
-                return self._base
-            users = np.arange(n_users)
+            return self.freeze().histories()
         flat = self._flat(users)
         if not any(user in self._tails for user in users.tolist()):
             return flat
         return self._with_tails(flat, users)
+
+    def newest_before(self, users: Ints, at: int, width: int) -> tuple[Ints, Ints, Ints]:
+        """Gather users' newest events before an instant, without their whole histories.
+
+        Args:
+            users: [n] user rows.
+            at: Microseconds.
+            width: Most events a user.
+
+        Returns:
+            Items and times [n, width], newest first, `PADDING` and 0 where there is none; and the
+            number [n] of all events before the instant.
+        """
+        items = np.full((len(users), width), PADDING, np.int64)
+        times = np.zeros((len(users), width), np.int64)
+        counts = np.zeros(len(users), np.int64)
+        base = self._base
+        for row, user in enumerate(users.tolist()):
+            tail = self._tails.get(user)
+            n_tail, place = 0, 0
+            if tail is not None and len(tail):
+                known = tail.events["time"]
+                n_tail = len(known) if known[-1] < at else int(np.searchsorted(known, at))
+                place = min(n_tail, width)
+                part = slice(n_tail - place, n_tail)
+                items[row, :place] = tail.events["item"][part][::-1]
+                times[row, :place] = known[part][::-1]
+            n_flat = 0 if tail is not None and tail.whole else self._flat_length(user)
+            if n_flat:
+                start = int(base.offsets[user])
+                if n_tail == 0 and base.times[start + n_flat - 1] >= at:
+                    n_flat = int(np.searchsorted(base.times[start : start + n_flat], at))
+                left = min(n_flat, width - place)
+                old = slice(start + n_flat - left, start + n_flat)
+                items[row, place : place + left] = base.items[old][::-1]
+                times[row, place : place + left] = base.times[old][::-1]
+            counts[row] = n_flat + n_tail
+        return items, times, counts
 
     def _flat_length(self, user: int) -> int:
         if user >= self._base.n_users:
@@ -211,35 +332,6 @@ class Timelines:
             types=None if flat.types is None else joined(flat.types, "type"),
             values=None if flat.values is None else joined(flat.values, "value"),
         )
-
-    def _merge(self, events: Events) -> dict[int, int]:
-        """Merge many events into the flat arrays with one stable sort."""
-        old = self.histories()
-        n_users = max(old.n_users, int(events.users.max()) + 1)
-        lengths = np.zeros(n_users, np.int64)
-        lengths[: old.n_users] = old.lengths
-        users = np.concatenate([old.user_of, events.users])
-        times = np.concatenate([old.times, events.times])
-        order = np.lexsort((times, users))  # stable: old events before new ones at equal times
-        self._base = Histories(
-            offsets=_offsets(np.bincount(users, minlength=n_users)),
-            items=np.concatenate([old.items, events.items.astype(np.int32)])[order],
-            times=times[order],
-            types=None
-            if old.types is None
-            else np.concatenate([old.types, events.types.astype(np.int16)])[order],
-            values=None
-            if old.values is None
-            else np.concatenate([old.values, events.values])[order],
-        )
-        self._tails = {}
-        fresh = np.flatnonzero(order >= old.n_events)  # where the new events went
-        owners = users[order][fresh]
-        places = fresh - self._base.offsets[owners]
-        late = places < lengths[owners]
-        # A user's first late place counts; later ones see the shift of the first.
-        firsts = dict(zip(owners[late][::-1].tolist(), places[late][::-1].tolist(), strict=True))
-        return firsts
 
 
 _NO_TAIL = _Tail()

@@ -1,7 +1,8 @@
 """Vocab: a person's ids on the outside, row numbers inside.
 
 A vocabulary only grows. A row, once given to an id, never moves, because weights, states and counts
-are stored under it.
+are stored under it. Where an id must be forgotten, its row stays under a name that stands for
+nobody.
 
 Ids of a log lie in a Polars series: a million of them are no Python objects until one is asked for
 by itself, which is what a service does and training does not. Columns of ids are matched in bulk:
@@ -19,16 +20,22 @@ from recency.errors import DataError
 
 Id = int | str
 _INTEGER = re.compile(r"-?[0-9]{1,80}")
+_RETIRED = "\0erased-"  # no id that comes from outside has a NUL
 _SPARSE, _SMALL = 4, 65_536  # most entries of a table of integers: so many an id, and these
 
 
 class Vocab:
-    """Map ids to rows 0, 1, 2, … in the order of first appearance."""
+    """Map ids to rows 0, 1, 2, … in the order of first appearance.
+
+    Attributes:
+        n_retired: Rows whose id was forgotten.
+    """
 
     def __init__(self, dtype: "pl.DataType | type[pl.DataType]" = pl.String) -> None:
         if dtype not in (pl.Int64, pl.String):
             raise DataError(f"expected ids as Int64 or String, found {dtype}.")
         self._is_int = dtype == pl.Int64
+        self.n_retired = 0
         self._bulk = pl.Series("id", [], dtype=self.dtype)  # the first rows
         self._later: list[Id] = []  # those that came one by one since
         self._list: list[Id] | None = None  # all ids, once single ones are asked for
@@ -63,6 +70,13 @@ class Vocab:
             self._bulk = pl.concat((self._bulk, pl.Series("id", self._later, dtype=self.dtype)))
             self._later = []
         return self._bulk
+
+    @property
+    def named(self) -> pl.Series:
+        """List all ids by row but those that were forgotten."""
+        if not self.n_retired:
+            return self.ids
+        return self.ids.filter(~_retired(self.ids))
 
     def row(self, one: Id) -> int:
         """Give the row of one id, -1 when it is unknown."""
@@ -131,6 +145,30 @@ class Vocab:
             raise DataError(f"ids of this log are integers of 64 bits, found {one}.")
         return one
 
+    def retire(self, row: int) -> None:
+        """Forget the id of a row; should it come again, it gets a new one.
+
+        The name in its place follows from the row alone: text with a NUL, or one of the smallest
+        integers.
+        """
+        old = self.id_of(row)
+        if self.is_retired(old):
+            return
+        self.n_retired += 1
+        name: Id = -(2**63) + row if self._is_int else f"{_RETIRED}{row}"
+        self._bulk = self.ids.scatter(row, name)
+        if self._list is not None:
+            self._list[row] = name
+        if self._row_of is not None:
+            del self._row_of[old]
+            self._row_of[name] = row
+
+    def is_retired(self, one: Id) -> bool:
+        """Tell whether an id is only the name of a row whose id was forgotten."""
+        if isinstance(one, int):
+            return one < -(2**63) + len(self)
+        return one.startswith(_RETIRED)
+
     def to_frame(self) -> pl.DataFrame:
         """Give one column ``id``, in the order of rows."""
         return self.ids.to_frame()
@@ -142,6 +180,7 @@ class Vocab:
         if frame["id"].n_unique() != frame.height:
             raise DataError("a saved vocabulary names an id twice; the file was changed.")
         vocab._append_series(frame["id"])
+        vocab.n_retired = int(_retired(vocab.ids).sum())
         return vocab
 
     def _matched(self, ids: pl.Series) -> npt.NDArray[np.int64]:
@@ -188,6 +227,13 @@ class Vocab:
         rows.update(zip(ids, range(len(self), len(self) + len(ids)), strict=True))
         known.extend(ids)
         self._later.extend(ids)
+
+
+def _retired(ids: pl.Series) -> pl.Series:
+    """Mark the names of rows whose id was forgotten."""
+    if ids.dtype == pl.Int64:
+        return ids < -(2**63) + len(ids)
+    return ids.str.starts_with(_RETIRED)
 
 
 def _by_table(

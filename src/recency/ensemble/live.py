@@ -8,17 +8,20 @@ evaluation, so that what is served is what was judged.
 from collections.abc import Callable, Sequence
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from recency.asking import Scored
+from recency.data.appearances import Appearances
 from recency.data.histories import Histories, Ints
 from recency.data.intake import EventRow, Vocabs
 from recency.data.log import Log
 from recency.data.timelines import Timelines
+from recency.data.vocab import Id
 from recency.ensemble.fusion import Fusion, Scores
 from recency.ensemble.members import Baseline
 from recency.evaluation.protocol import Questions, World
 from recency.live import LiveModel, Observed
+from recency.live_answers import Flags, Scored, Shortlisted
 
 Part = LiveModel | Baseline
 
@@ -53,6 +56,11 @@ class LiveEnsemble:
         return self._lead.now
 
     @property
+    def models(self) -> tuple[LiveModel, ...]:
+        """Give the members with weights and states, which share what they know."""
+        return self._lead.models
+
+    @property
     def n_learned(self) -> int:
         """Count the items with weights: the first rows of the vocabulary."""
         return self._lead.n_learned
@@ -60,6 +68,14 @@ class LiveEnsemble:
     def observe(self, source: Log | Sequence[EventRow]) -> Observed:
         """Take events in, once for all members; see `LiveModel.observe`."""
         return self._lead.observe(source)
+
+    def merge_users(self, anonymous: Id, user: Id) -> None:
+        """Give all events of one id to another; see `LiveModel.merge_users`."""
+        self._lead.merge_users(anonymous, user)
+
+    def erase_user(self, user: Id) -> None:
+        """Know nothing of a user any more; see `LiveModel.erase_user`."""
+        self._lead.erase_user(user)
 
     def scores(self, users: Ints, at: int) -> Scored:
         """Score every item for users as of an instant; see `LiveModel.scores`.
@@ -71,6 +87,12 @@ class LiveEnsemble:
         there = users[histories.lengths > 0]
         return self._scores(histories, at, lambda model: model.scores(there, at)[0])
 
+    def shortlist(
+        self, users: Ints, at: int, m: int, allowed: Flags | None = None, repeats: bool = True
+    ) -> Shortlisted | None:
+        """Give None: an item may come first that no member ranks first, so all are scored."""
+        return None
+
     def scores_after(self, histories: Histories, at: int) -> Scored:
         """Score every item after histories of people without a name; see `scores`."""
         users = np.arange(histories.n_users)
@@ -80,21 +102,22 @@ class LiveEnsemble:
 
     def cosines(self, item: int) -> Scores:
         """Compare an item's vectors with all others': the mean over models, as weighed."""
-        weights = np.array(
-            [
-                weight
-                for one, weight in zip(self._parts, self._fusion.weights, strict=True)
-                if isinstance(one, LiveModel)
-            ]
-        )
-        weights = (
-            weights / weights.sum() if weights.any() else np.full(len(weights), 1 / len(weights))
-        )
+        weights = self._of_models()
         found = np.stack([one.cosines(item)[0] for one in self._models])
         scores = np.full((1, found.shape[1]), -np.inf, np.float32)
         there = np.isfinite(found[0])
         scores[0, there] = weights @ found[:, there]
         return scores
+
+    @property
+    def appearances(self) -> Appearances:
+        """Count how often each item was seen; see `LiveModel.appearances`."""
+        return self._lead.appearances
+
+    def vectors(self, items: Ints) -> Scores:
+        """Give vectors [n, all dims] whose products are the models' cosines, mixed as weighed."""
+        parts = zip(np.sqrt(self._of_models()), self._models, strict=True)
+        return np.concatenate([w * one.vectors(items) for w, one in parts], 1, dtype=np.float32)
 
     def seen(self, users: Ints, at: int) -> Histories:
         """Give what users did before an instant; see `LiveModel.seen`."""
@@ -107,6 +130,18 @@ class LiveEnsemble:
     def histories_of(self, history: Sequence[EventRow]) -> Histories:
         """Turn the events of somebody without a name into one history."""
         return self._lead.histories_of(history)
+
+    def _of_models(self) -> npt.NDArray[np.float64]:
+        """Give the weights of the models alone, with a sum of 1."""
+        weights = np.array(
+            [
+                weight
+                for one, weight in zip(self._parts, self._fusion.weights, strict=True)
+                if isinstance(one, LiveModel)
+            ]
+        )
+        n = len(weights)
+        return weights / weights.sum() if weights.any() else np.full(n, 1 / n)
 
     def _scores(self, histories: Histories, at: int, ask: Callable[[LiveModel], Scores]) -> Scored:
         """Score all items after n histories, which end before the instant.

@@ -12,8 +12,8 @@ Ints = npt.NDArray[np.int64]
 
 _HOUR = 3_600 * SECOND
 _MINUTE = 60 * SECOND
-_TIME_BINS = (_MINUTE, _HOUR, DAY, 7 * DAY, 30 * DAY)
-_TIME_NAMES = ("< 1 min", "1 min - 1 h", "1 h - 1 d", "1 - 7 d", "7 - 30 d", ">= 30 d")
+TIME_BINS = (_MINUTE, _HOUR, DAY, 7 * DAY, 30 * DAY)
+TIME_NAMES = ("< 1 min", "1 min - 1 h", "1 h - 1 d", "1 - 7 d", "7 - 30 d", ">= 30 d")
 _LENGTH_BINS = (1, 2, 6, 21, 101)
 _LENGTH_NAMES = ("0", "1", "2 - 5", "6 - 20", "21 - 100", "> 100")
 
@@ -61,8 +61,8 @@ def slices_of(exam: Exam) -> list[Slice]:
 
 
 def _spans(name: str, span: Ints, real: npt.NDArray[np.bool_], otherwise: str) -> Slice:
-    place = np.where(real, np.digitize(span, _TIME_BINS), len(_TIME_NAMES))
-    return Slice(name, (*_TIME_NAMES, otherwise), place)
+    place = np.where(real, np.digitize(span, TIME_BINS), len(TIME_NAMES))
+    return Slice(name, (*TIME_NAMES, otherwise), place)
 
 
 def _types(exam: Exam, event: Ints) -> Slice:

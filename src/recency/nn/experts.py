@@ -23,6 +23,8 @@ distribution is that of See, Liu and Manning, Get To The Point, ACL 2017, equati
 import math
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -34,6 +36,7 @@ from recency.units import format_duration, parse_duration
 OWN_WINDOW = 100  # newest own events that may come again
 FLOOR = 1e-9  # least probability, so that a loss stays finite
 _KNOTS = 16
+_PLACES = np.arange(_KNOTS)
 _LONGEST = 365.25 * 86_400.0  # seconds; what is older fades no further
 
 
@@ -134,6 +137,20 @@ class Fading(nn.Module):
         logs: Tensor = _curve(self.by_events, ago.float(), float(OWN_WINDOW))
         logs = logs + _curve(self.by_time, context.ages, _LONGEST)
         return logs.masked_fill(context.items == PADDING, -math.inf)
+
+    def logs(
+        self, items: npt.NDArray[np.integer], ages: npt.NDArray[np.floating]
+    ) -> npt.NDArray[np.float64]:
+        """Give what `forward` gives, for arrays: a service asks about few events at a time.
+
+        Args:
+            items: [n, window] item rows, newest first, `PADDING` where there is no event.
+            ages: [n, window or more] seconds.
+        """
+        window = items.shape[1]
+        by_events = _read(self.by_events, np.arange(window), float(OWN_WINDOW))
+        by_time = _read(self.by_time, ages[:, :window], _LONGEST)
+        return np.where(items == PADDING, -np.inf, by_events + by_time)
 
 
 class Experts(nn.Module):
@@ -251,3 +268,13 @@ def _curve(table: Tensor, x: Tensor, longest: float) -> Tensor:
     place = torch.log1p(x.clamp(0, longest)) * ((_KNOTS - 1) / math.log1p(longest))
     hats = torch.relu(1 - (place.unsqueeze(-1) - torch.arange(_KNOTS, device=x.device)).abs())
     return hats @ table
+
+
+def _read(
+    table: Tensor, x: npt.NDArray[np.integer | np.floating], longest: float
+) -> npt.NDArray[np.float64]:
+    """Read a curve as `_curve` does, in float64."""
+    place = np.log1p(np.clip(x, 0, longest)) * ((_KNOTS - 1) / math.log1p(longest))
+    found: npt.NDArray[np.float64]
+    found = np.interp(place, _PLACES, table.detach().cpu().numpy())
+    return found

@@ -5,41 +5,26 @@ the pairs. A user's own past is the user's history, which others keep.
 """
 
 import copy
-from dataclasses import dataclass
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import Tensor
 
-from recency.data.histories import PADDING, Histories, Ints, ragged_positions
-from recency.data.pairs import WINDOW, PairCounts, Part, pairs_of
-from recency.nn.experts import OWN_WINDOW, Context, ExpertConfig, Experts
+from recency.data.histories import PADDING, Histories, Ints, stable_order
+from recency.data.pair_arrays import SortedPairs
+from recency.data.pairs import WINDOW, PairCounts, Part, pairs_among, pairs_of
+from recency.nn.experts import ExpertConfig
+from recency.nn.frozen import FrozenMemories, newest_items, part_of
 from recency.nn.item_clock import ItemClock
+from recency.nn.pair_shares import PairShares
+from recency.nn.voices import Voices
 
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.integer]
 Row = tuple[int, int]  # time in microseconds, item row
-
-
-@dataclass(frozen=True)
-class Voices:
-    """Hold how loud n questions want to hear each expert; all arrays in log, not normalised.
-
-    Attributes:
-        gates: [n, experts].
-        own: [n, `OWN_WINDOW`] weights of the own events; None without this expert.
-        pair: [n, `WINDOW`] weights of the newest own items; None without this expert.
-        again: [n] probability that the next item is one of the own events' items.
-        items: [n, `OWN_WINDOW`] the own events' items, newest first, `PADDING` where none.
-    """
-
-    gates: npt.NDArray[np.float64]
-    own: npt.NDArray[np.float64] | None
-    pair: npt.NDArray[np.float64] | None
-    again: npt.NDArray[np.float64]
-    items: Ints
+_MANY = 1_024  # events from which on one pass is cheaper than one addition each
+_COUNTED_AT_ONCE = 2**20  # events whose pairs are held at once
 
 
 class Memories:
@@ -53,8 +38,10 @@ class Memories:
         self.config = config
         self.clock = ItemClock(config.crowd_half_lives)
         self.pairs = [PairCounts(half_life) for half_life in config.pair_half_lives]
-        self._recent: dict[int, list[int]] = {}  # each user's newest items, newest first
+        # By user, the newest items, newest first; `PADDING` where there are fewer.
+        self._recent = np.full((0, WINDOW), PADDING, np.int32)
         self._shares = np.empty((0, 0))
+        self.beside = PairShares(self.pairs)
 
     @classmethod
     def of(cls, config: ExpertConfig, users: Ints, items: Rows, times: Ints) -> Self:
@@ -63,15 +50,53 @@ class Memories:
         rows: Ints = items.astype(np.int64)
         one.clock.add(rows, times)
         if one.pairs and len(items):
-            found = pairs_of(users, rows, times)
-            for pairs in one.pairs:
-                pairs.add_all(*found)
-            order = np.argsort(users, kind="stable")
-            heads = np.flatnonzero(np.diff(users[order], prepend=-1))
-            ends = np.append(heads[1:], len(order))
-            for start, stop in zip(heads.tolist(), ends.tolist(), strict=True):
-                newest = order[max(start, stop - WINDOW) : stop][::-1]
-                one._recent[int(users[newest[0]])] = rows[newest].tolist()
+            order = stable_order(users)
+            users, rows, times = users[order], rows[order], times[order]
+            offsets = np.searchsorted(users, np.arange(int(users[-1]) + 2))
+            one._count_pairs(users, rows, times, offsets)
+            one._recent = newest_items(offsets, rows)
+        return one
+
+    def _count_pairs(self, users: Ints, rows: Ints, times: Ints, offsets: Ints) -> None:
+        """Count the pairs of events grouped by user, some users at a time."""
+        first = 0
+        while first < len(offsets) - 1:
+            reach = int(offsets[first]) + _COUNTED_AT_ONCE
+            last = max(first + 1, int(np.searchsorted(offsets, reach, side="right")) - 1)
+            part = slice(int(offsets[first]), int(offsets[last]))
+            found = SortedPairs.of(*pairs_of(users[part], rows[part], times[part]))
+            for pairs in self.pairs:
+                pairs.add_sorted(found)
+            first = last
+
+    def freeze(self) -> FrozenMemories:
+        """Hand out what is counted, as of now; only the crowd's counts are copied."""
+        return FrozenMemories(self.clock.table.arrays(), [one.freeze() for one in self.pairs])
+
+    def fold(self, frozen: FrozenMemories, merged: FrozenMemories) -> None:
+        """Take over the pairs that were merged of an earlier copy."""
+        for pairs, old, new in zip(self.pairs, frozen.pairs, merged.pairs, strict=True):
+            pairs.fold(old, new)
+
+    @classmethod
+    def restored(
+        cls, config: ExpertConfig, arrays: Mapping[str, npt.NDArray[Any]], histories: Histories
+    ) -> Self:
+        """Count on from what `FrozenMemories.arrays` gave.
+
+        Args:
+            config: As it was.
+            arrays: The counts.
+            histories: The events that were counted.
+
+        Raises:
+            KeyError: the counts are those of another configuration.
+        """
+        one = cls(config)
+        one.clock.table.restore(part_of(arrays, 0))
+        for place, pairs in enumerate(one.pairs, start=1):
+            pairs.restore(part_of(arrays, place))
+        one._recent = newest_items(histories.offsets, histories.items)
         return one
 
     def add(self, users: Ints, items: Rows, times: Ints) -> None:
@@ -81,16 +106,48 @@ class Memories:
         rows: Ints = items.astype(np.int64)
         self._shares = np.empty((0, 0))
         self.clock.add(rows, times)
-        if self.pairs:
-            for user, item, time in zip(users.tolist(), rows.tolist(), times.tolist(), strict=True):
-                recent = self._recent.setdefault(user, [])
-                for pairs in self.pairs:
-                    pairs.add(item, recent, time)
-                recent.insert(0, item)
-                del recent[WINDOW:]
+        if not self.pairs:
+            return
+        self._know(int(users.max()))
+        if len(rows) >= _MANY:
+            self._add_many(users, rows, times)
+            return
+        for user, item, time in zip(users.tolist(), rows.tolist(), times.tolist(), strict=True):
+            recent = self._recent[user]
+            before = recent.tolist()
+            for pairs in self.pairs:
+                pairs.add(item, before, time)
+            self.beside.forget((item, *before))
+            recent[0], recent[1:] = item, before[:-1]
+
+    def _add_many(self, users: Ints, rows: Ints, times: Ints) -> None:
+        """Count the pairs of many events in one pass, each user's newest items before them."""
+        known = np.unique(users)
+        places = np.searchsorted(known, users)
+        before = self._recent[known][:, ::-1].ravel().astype(np.int64)
+        owners = np.concatenate((np.repeat(np.arange(len(known)), WINDOW), places))
+        order = stable_order(owners)
+        joint = np.concatenate((before, rows))[order]
+        fresh = (np.arange(len(owners)) >= len(before))[order]
+        instants = np.concatenate((np.zeros(len(before), np.int64), times))[order]
+        found = SortedPairs.of(*pairs_of(owners[order], joint, instants, fresh))
+        for pairs in self.pairs:
+            pairs.add_sorted(found)
+        self.beside.clear()
+        offsets = np.searchsorted(owners[order], np.arange(len(known) + 1))
+        self._recent[known] = newest_items(offsets, joint)
+
+    def _know(self, user: int) -> None:
+        """Have a row for each user up to this one."""
+        if (short := user + 1 - len(self._recent)) > 0:
+            more = np.full((max(short, len(self._recent) // 4), WINDOW), PADDING, np.int32)
+            self._recent = np.concatenate((self._recent, more))
 
     def revise(self, user: int, before: list[Row], now: list[Row], late: list[Row]) -> None:
         """Count late events of one user: those after them now stand beside others.
+
+        Events that only change hands stand in ``now`` and not in ``late``: the crowd has counted
+        them.
 
         Args:
             user: Row.
@@ -99,7 +156,7 @@ class Memories:
             late: The late events.
         """
         same = 0
-        while same < len(before) and before[same] == now[same]:
+        while same < min(len(before), len(now)) and before[same] == now[same]:
             same += 1
         for events, sign in ((before, -1.0), (now, 1.0)):
             items = [item for _, item in events]
@@ -107,10 +164,36 @@ class Memories:
                 newest = items[max(0, place - WINDOW) : place][::-1]
                 for pairs in self.pairs:
                     pairs.add(items[place], newest, events[place][0], sign)
-        self._recent[user] = [item for _, item in now[-WINDOW:]][::-1]
-        times, items = np.array(late, np.int64).T
-        self.clock.add(items, times)
+        newest = [item for _, item in now[-WINDOW:]][::-1]
+        self.beside.clear()
+        self._know(user)
+        self._recent[user] = newest + [PADDING] * (WINDOW - len(newest))
+        if late:
+            times, items = np.array(late, np.int64).T
+            self.clock.add(items, times)
+            self._shares = np.empty((0, 0))
+
+    def drop(self, user: int, gone: Histories, known: Histories) -> None:
+        """Count as if a user had never been; what the user had no part in stays as it is.
+
+        Args:
+            user: Row.
+            gone: The user's events.
+            known: Those of all others that are to be counted.
+        """
+        self.clock = ItemClock(self.config.crowd_half_lives)
+        self.clock.add(known.items.astype(np.int64), known.times)
         self._shares = np.empty((0, 0))
+        if not self.pairs:
+            return
+        self.beside.clear()
+        if user < len(self._recent):
+            self._recent[user] = PADDING
+        items = np.unique(gone.items[gone.items >= 0]).astype(np.int64)
+        rows = known.items.astype(np.int64)
+        for pairs in self.pairs:
+            keys = pairs.between(items)
+            pairs.replace(keys, pairs_among(known.offsets, rows, known.times, keys))
 
     def shares(self, n_items: int) -> npt.NDArray[np.float64]:
         """Give the item clock's shares [half-lives, n_items], kept until the next event."""
@@ -204,41 +287,6 @@ class Life:
         return twin
 
 
-@torch.no_grad()
-def voices_of(experts: Experts, queries: Tensor, context: Context) -> Voices:
-    """Ask gate and curves of age how loud each expert is to be for queries [n, dim]."""
-    newest = Context(context.items[:, :WINDOW], context.ages[:, :WINDOW])
-    return Voices(
-        gates=experts.gates(queries).double().cpu().numpy(),
-        own=None if experts.own is None else experts.own(context).double().cpu().numpy(),
-        pair=None if experts.pair is None else experts.pair(newest).double().cpu().numpy(),
-        again=torch.sigmoid(experts.repeats(queries, context).double()).cpu().numpy(),
-        items=context.items.cpu().numpy(),
-    )
-
-
-def context_of(histories: Histories, starts: Ints, stops: Ints, at: Ints | None) -> Context:
-    """Gather the newest own events before questions.
-
-    Args:
-        histories: Of all users.
-        starts: [n] absolute position of each history's first event.
-        stops: [n] absolute position behind the newest event that may be used.
-        at: [n] microseconds to which ages are counted; None: to the newest event of each.
-    """
-    lengths = np.minimum(stops - starts, OWN_WINDOW)
-    places = ragged_positions(stops - lengths, lengths)
-    rows = np.repeat(np.arange(len(stops)), lengths)
-    ago = np.repeat(stops, lengths) - 1 - places
-    items = np.full((len(stops), OWN_WINDOW), PADDING, np.int64)
-    ages = np.zeros((len(stops), OWN_WINDOW), np.float32)
-    if at is None:
-        at = histories.times[np.maximum(stops - 1, 0)] if histories.n_events else stops
-    items[rows, ago] = histories.items[places]
-    ages[rows, ago] = np.maximum(at[rows] - histories.times[places], 0) / 1e6
-    return Context(torch.from_numpy(items), torch.from_numpy(ages))
-
-
 def _own(voices: Voices, row: int) -> list[Part]:
     """Give the user's own items and their shares."""
     assert voices.own is not None
@@ -265,7 +313,7 @@ def _beside(voices: Voices, row: int, pairs: PairCounts) -> list[Part]:
     weights = np.exp(logs - logs.max())
     weights /= weights.sum()
     return [
-        (columns, counts * (weight / rows[place][1]))
+        (columns, counts / rows[place][1] * weight)  # in this order: sums may have all but faded
         for place, weight in zip(known, weights.tolist(), strict=True)
         for columns, counts in rows[place][0]
     ]

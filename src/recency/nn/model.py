@@ -19,9 +19,12 @@ from recency.errors import ConfigError, raise_all
 from recency.nn.dropout import Dropout
 from recency.nn.encoder import Encoder
 from recency.nn.experts import Evidence, ExpertConfig, Experts
+from recency.nn.heads import tie
 from recency.nn.inputs import SPECIAL, EventEmbedding, InputConfig, Tensors, ValueEncoding
+from recency.nn.item_content import Described
 from recency.nn.losses import Sample, cosine, full_softmax, gbce, sampled_nats, softmax_nats
-from recency.nn.time import CalendarEncoding, GapEncoding
+from recency.nn.question import Question
+from recency.nn.time import CalendarEncoding
 
 RequestTime = Literal["unknown", "known"]
 _TWO_YEARS = 2 * 365.25 * 86_400e6  # microseconds
@@ -63,6 +66,8 @@ class SequenceModel(nn.Module):
         self.temperature = temperature
         self.items = nn.Parameter(_vectors(n_items + SPECIAL, dim))
         self.bias = nn.Parameter(torch.zeros(n_items))
+        self.heads: nn.Parameter | None = None  # item vectors as scored, once apart from `items`
+        self.described: Described | None = None  # adds content to item vectors; see `item_content`
         self.events = EventEmbedding(dim, n_types, inputs)
         # The output starts as the encoder gives it; the layer lets it live in the items' space.
         self.output = nn.Linear(dim, dim)
@@ -87,6 +92,21 @@ class SequenceModel(nn.Module):
         return len(self.bias)
 
     @property
+    def table(self) -> Tensor:
+        """Give the vectors [n_items + 2, dim] that are read: of padding, unknown and the items."""
+        return self.items if self.described is None else self.described.vectors(self.items)
+
+    @property
+    def vectors(self) -> Tensor:
+        """Give the item vectors [n_items, dim] that are scored."""
+        return self.table[SPECIAL:] if self.heads is None else self.heads
+
+    @property
+    def biases(self) -> Tensor:
+        """Give the items' biases [n_items]."""
+        return self.bias if self.described is None else self.described.biases(self.bias)
+
+    @property
     def state_size(self) -> int:
         """Give the width of a user's state: the encoder's, then one output."""
         return self.encoder.state_size + self.dim
@@ -107,14 +127,14 @@ class SequenceModel(nn.Module):
             last column, which mean something only for rows without padding.
         """
         before = None if state is None else state[:, : self.encoder.state_size].contiguous()
-        encoded, after = self.encoder(self.events(self.items, batch), batch.clock, before)
+        encoded, after = self.encoder(self.events(self.table, batch), batch.clock, before)
         outputs = self.dropout(self.output(encoded)).float()
         return outputs, torch.cat((after.float(), outputs[:, -1]), dim=1)
 
     def step(self, batch: Tensors, state: Tensor) -> Tensor:
         """Read one event of each user: ``batch`` is [batch, 1]; give the states after it."""
         before = state[:, : self.encoder.state_size].contiguous()
-        x = self.events(self.items, batch)[:, 0]
+        x = self.events(self.table, batch)[:, 0]
         encoded, after = self.encoder.step(x, batch.clock, before)
         return torch.cat((after, self.output(encoded)), dim=1)
 
@@ -164,7 +184,7 @@ class SequenceModel(nn.Module):
 
     def scores(self, queries: Tensor) -> Tensor:
         """Score all items by the encoder alone for queries [n, dim]: [n, n_items]."""
-        return nn.functional.linear(*self._scored(queries), self.bias)
+        return nn.functional.linear(*self._scored(queries), self.biases)
 
     def loss(
         self,
@@ -193,29 +213,28 @@ class SequenceModel(nn.Module):
             again = self.experts.repeat_nats(queries, targets, evidence)
             return (own.mean() - mixed.mean()) / 2 + again
         if sample is None:
-            return full_softmax(*self._scored(queries), self.bias, targets)
+            return full_softmax(*self._scored(queries), self.biases, targets)
         if sample.calibration is None:
             return self.nats(queries, targets, sample).mean()
         right, wrong = sample.places(targets), sample.places(sample.items)
         return gbce(
-            *self._scored(queries), self.bias, right, wrong, sample.calibration, sample.n_items
+            *self._scored(queries), self.biases, right, wrong, sample.calibration, sample.n_items
         )
 
     def nats(self, queries: Tensor, targets: Tensor, sample: Sample | None = None) -> Tensor:
         """Give -log of each target's probability by the encoder alone, [n]; see `loss`."""
         if sample is None:
-            return softmax_nats(*self._scored(queries), self.bias, targets)
+            return softmax_nats(*self._scored(queries), self.biases, targets)
         right, drawn = sample.places(targets), sample.places(sample.items)
         return sampled_nats(
-            *self._scored(queries), self.bias, right, drawn, sample.log_q, sample.n_items
+            *self._scored(queries), self.biases, right, drawn, sample.log_q, sample.n_items
         )
 
     def _scored(self, queries: Tensor) -> tuple[Tensor, Tensor]:
         """Give queries and item vectors whose dot products are scores, less the bias."""
-        table = self.items[SPECIAL:]
         if self.temperature is None:
-            return queries, table
-        return cosine(queries, table, self.temperature)
+            return queries, self.vectors
+        return cosine(queries, self.vectors, self.temperature)
 
     def calibrate(self, histories: Histories) -> None:
         """Learn from training events what no gradient teaches: the scale of values, the years seen.
@@ -240,7 +259,7 @@ class SequenceModel(nn.Module):
         """Add rows for new items and event types; old rows stay what they are, bit by bit.
 
         A new row is the mean of the known ones with a little noise, so that a new item is scored
-        like an average one until it is learned.
+        like an average one until it is learned. Items are read as they are scored again.
 
         Args:
             n_items: Items afterwards; no fewer than now.
@@ -254,6 +273,7 @@ class SequenceModel(nn.Module):
             raise ConfigError(
                 f"grow(n_items={n_items}): the model knows {self.n_items} items; rows never go."
             )
+        tie(self)
         generator = torch.Generator().manual_seed(seed)
         new = n_items - self.n_items
         self.items = _grown(self.items, new, generator)
@@ -262,47 +282,6 @@ class SequenceModel(nn.Module):
         if types is not None:
             more = max(0, n_types + SPECIAL - len(types))
             self.events.types = _grown(types, more, generator)
-
-
-class Question(nn.Module):
-    """Let a query depend on when it is asked: how long after the last event, and what time it is.
-
-    In training the gap is stretched or shrunk at random and now and then hidden: in a log the
-    question comes at the very instant of the answer, in service some unknown time before. The
-    calendar moves with it by `most_moved` at most, since after days of waiting a stretched gap
-    would say nothing of the hour.
-
-    Args:
-        dim: Width of outputs and queries.
-        time_zone: IANA zone of the calendar.
-    """
-
-    jitter = 0.3  # standard deviation of the logarithm of the stretch
-    hidden = 0.1  # share of the questions whose instant is hidden in training
-    most_moved = 1_800_000_000  # microseconds
-
-    def __init__(self, dim: int, time_zone: str) -> None:
-        super().__init__()
-        self.gap = GapEncoding(dim)
-        self.calendar = CalendarEncoding(dim, time_zone)
-        self.norm = nn.LayerNorm(dim)
-        self.change = nn.Linear(dim, 2 * dim)
-        nn.init.zeros_(self.change.weight)  # an untrained question changes nothing
-        nn.init.zeros_(self.change.bias)
-
-    def forward(self, outputs: Tensor, last_times: Tensor, at: Tensor) -> Tensor:
-        """Scale and shift outputs [n, dim] by the time from ``last_times`` to ``at`` [n]."""
-        wait = moved = (at - last_times).clamp(min=0)
-        if self.training:
-            stretch = torch.exp(self.jitter * torch.randn(wait.shape, device=wait.device))
-            moved = (wait.double() * stretch).long()
-        instant = last_times + wait + (moved - wait).clamp(-self.most_moved, self.most_moved)
-        when = self.gap(moved.double().div(1e6).float()) + self.calendar(instant)
-        scale, shift = torch.chunk(self.change(self.norm(when)), 2, dim=-1)
-        if self.training:
-            shown = torch.rand((len(outputs), 1), device=outputs.device) >= self.hidden
-            scale, shift = scale * shown, shift * shown
-        return outputs * (1 + scale) + shift
 
 
 def _check(n_items: int, request_time: str, temperature: float | None) -> None:

@@ -36,4 +36,9 @@ def learn_on(
     settings = replace(
         config, epochs=epochs, lr=config.lr * CALMER, valid_share=0.0, checkpoint_dir=None
     )
-    return train(model, histories, settings, seed=seed, since=since)
+    trust = None if model.experts is None else model.experts.trust.clone()
+    try:
+        return train(model, histories, settings, seed=seed, since=since)
+    finally:
+        if model.experts is not None and trust is not None:
+            model.experts.trust.copy_(trust)  # training targets cannot teach it, and clear it

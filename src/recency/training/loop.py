@@ -63,6 +63,7 @@ def train(
     *,
     seed: int = 0,
     since: int | None = None,
+    replayed: int = 0,
     progress: Progress | None = None,
     tracker: Trackers | None = None,
 ) -> TrainingResult:
@@ -76,6 +77,7 @@ def train(
         seed: Repeats the run, on a CPU bit by bit.
         since: Learn from targets at or after this instant only (microseconds); what came before is
             still read as history.
+        replayed: Learn with them from at most so many older targets, so that less is forgotten.
         progress: Called after every batch.
         tracker: Told of the run and of every epoch: ``"tensorboard"``, ``"wandb"``, ``"mlflow"``,
             an object with the methods of `recency.training.tracking.trackers.Tracker`, or a list
@@ -95,7 +97,7 @@ def train(
     trackers = trackers_of(tracker)
     model.to(config.torch_device()).calibrate(histories)
     config, choices, notes = settle(config, model)
-    plan = plan_training(histories, config, since)
+    plan = plan_training(histories, config, since, replayed, seed)
     refuse_too_large(step_need(model, plan, config), free_bytes(model.bias.device), model, config)
     key: dict[str, Any] = {}
     if config.checkpoint_dir is not None:

@@ -42,18 +42,24 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def plan_training(histories: Histories, config: TrainConfig, since: int | None) -> Plan:
+def plan_training(
+    histories: Histories, config: TrainConfig, since: int | None, replayed: int = 0, seed: int = 0
+) -> Plan:
     """Find the targets, and hold the newest slice back to judge epochs on.
 
     Args:
         histories: Training events only.
         config: Its ``valid_share``, ``max_len``, ``tokens`` and ``max_valid_targets`` count.
         since: Learn from targets at or after this instant only, in microseconds.
+        replayed: Learn from at most so many older targets with them.
+        seed: Of their draw.
 
     Raises:
         DataError: there is no target.
     """
-    everything = TrainingWindows(histories, max_len=config.max_len, since=since)
+    everything = TrainingWindows(
+        histories, max_len=config.max_len, since=since, replayed=replayed, seed=seed
+    )
     if not everything.n_targets:
         raise DataError(_nothing_to_learn(histories, since))
     tokens = config.tokens or tokens_for(everything.n_targets)

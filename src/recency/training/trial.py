@@ -15,8 +15,9 @@ from recency.data.batches import TrainingWindows
 from recency.nn.evidence import EvidenceTable
 from recency.nn.experts import FLOOR
 from recency.nn.inputs import Tensors
-from recency.nn.memories import Life, voices_of
+from recency.nn.memories import Life
 from recency.nn.model import SequenceModel
+from recency.nn.voices import voices_of
 from recency.training.validation import VALID_TOKENS, gains
 
 _MOST = 5_000  # questions of a judgement

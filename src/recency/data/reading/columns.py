@@ -57,6 +57,8 @@ USUAL_NAMES: dict[str, tuple[str, ...]] = {
     "price": ("unitprice", "cost"),
     "available_from": ("publishedat", "publishedtime", "releasedate", "launchdate", "createdatts"),
     "expires_at": ("expiresat", "expires", "expiry", "availableuntil", "validuntil"),
+    "is_hidden": ("hidden",),
+    "in_stock": ("instock", "stock"),
 }
 
 

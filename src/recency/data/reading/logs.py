@@ -34,6 +34,9 @@ ITEM_COLUMNS: dict[str, Kind] = {
     "price": "number",
     "available_from": "optional time",
     "expires_at": "optional time",
+    "is_hidden": "text",
+    "in_stock": "text",
+    "domain": "text",
 }
 USER_COLUMNS: dict[str, Kind] = {"user_id": "id"}
 
@@ -112,11 +115,12 @@ def read_items(
     separator: str | None = None,
     report: Report | None = None,
 ) -> Catalogue:
-    """Read what is known about items: title, text, categories, price, availability.
+    """Read what is known about items: title, text, categories, price, availability, stock.
 
     The arguments are those of `read_log`; Recency's names are ``item_id`` (required), ``title``,
     ``text``, ``categories`` (a list, or text parted by ``|``, ``;`` or ``,``), ``price``,
-    ``available_from`` and ``expires_at`` (empty: open).
+    ``available_from`` and ``expires_at`` (empty: open), ``is_hidden`` and ``in_stock`` (true and
+    false, or numbers: above 0 is true) and ``domain``.
 
     Raises:
         DataError: the file cannot be read, ids are missing, or an item occurs twice.

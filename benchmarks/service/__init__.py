@@ -1,1 +1,0 @@
-"""The service under load and under the axe: how much it takes, and what a kill costs."""
