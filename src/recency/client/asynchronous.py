@@ -1,0 +1,290 @@
+"""AsyncClient: a service from coroutines; `recency.Client` awaited."""
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+from recency.client import answers, calls
+from recency.client.answers import Id, Json
+from recency.client.attempts import Attempts, request_of, settings_of, with_httpx
+from recency.client.calls import Call, Row, Unit
+from recency.client.faults import ServiceError, UnavailableError
+from recency.client.retries import Retries
+from recency.client.tally import Tally
+from recency.units import Instant
+
+if TYPE_CHECKING:
+    import httpx
+
+Reply = TypeVar("Reply")
+
+
+class AsyncClient:
+    """Call a service of `recency serve` from coroutines: each method is that of `recency.Client`.
+
+    Args:
+        url: Where it is, such as ``http://127.0.0.1:8080``.
+        key: API key.
+        timeout: Seconds for one attempt.
+        retries: When a call is sent again.
+        http: An ``httpx.AsyncClient`` of your own, with ``base_url``; the key and the timeout are
+            its.
+
+    Attributes:
+        last_seq: Newest place in the event log that this client has written; ``consistent=True``
+            waits for it.
+
+    Raises:
+        ConfigError: the address is none, or httpx is not installed.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        key: str | None = None,
+        timeout: float = 10.0,
+        retries: Retries | None = None,
+        http: "httpx.AsyncClient | None" = None,
+    ) -> None:
+        httpx = with_httpx()
+        self._retries = Retries() if retries is None else retries
+        self._failure = httpx.TransportError
+        made = settings_of(calls.address(url), key, timeout)
+        self._http = httpx.AsyncClient(**made) if http is None else http
+        self._own, self.last_seq = http is None, 0
+
+    # --- events --------------------------------------------------------------------------------
+
+    async def event(self, event: Row | None = None, /, *, unit: Unit = "us", **fields: Any) -> int:
+        """Send one event, and give its place in the log once it is kept and seen.
+
+        Args:
+            event: ``user_id``, ``item_id`` and what else an event has.
+            unit: Of a timestamp that is a number.
+            **fields: The same as keywords.
+
+        Raises:
+            RejectedError: the event is at fault.
+            ServiceError: it could not be sent.
+        """
+        answer = await self._do(calls.post_events([calls.named({**(event or {}), **fields})], unit))
+        return self._wrote(calls.taken(answer))
+
+    async def events(
+        self, events: Iterable[Row] | AsyncIterable[Row], *, batch: int = 1000, unit: Unit = "us"
+    ) -> answers.Sent:
+        """Send any number of events, some at a time, and tell what became of them.
+
+        Args:
+            events: Read once, a request's worth at a time.
+            batch: Events of one request.
+            unit: Of timestamps that are numbers.
+
+        Raises:
+            ServiceError: a request failed for good; a note says how far it came.
+        """
+        tally = Tally()
+        async for part in _chunks(events, batch):
+            try:
+                tally.add(await self._do(calls.post_events(part, unit)))
+            except ServiceError as error:
+                error.add_note(tally.told())
+                raise
+            self._wrote(tally.last_seq)
+        return tally.summed()
+
+    # --- questions -----------------------------------------------------------------------------
+
+    async def recommend(
+        self,
+        user: Id,
+        k: int = 10,
+        *,
+        at: Instant | None = None,
+        consistent: bool = False,
+        **more: Any,
+    ) -> answers.Recommended:
+        """Ask for items for a user.
+
+        Args:
+            user: Known or not.
+            k: Most items.
+            at: Instant of the question; now unless said.
+            consistent: Whether the answer must have seen all that this client has written.
+            **more: ``repeats``, ``categories``, ``candidates``, ``exclude``, ``details``,
+                ``explain`` and what else the service takes.
+
+        Raises:
+            ServiceError: there is no answer.
+        """
+        return await self._do(calls.recommend(user, None, k, at, self._seen(consistent), more))
+
+    async def recommend_after(
+        self,
+        history: Sequence[Row],
+        k: int = 10,
+        *,
+        at: Instant | None = None,
+        consistent: bool = False,
+        **more: Any,
+    ) -> answers.Recommended:
+        """Ask for items after a history without a name; nothing of it is kept."""
+        return await self._do(calls.recommend(None, history, k, at, self._seen(consistent), more))
+
+    async def next(
+        self, recommended: answers.Recommended | str, k: int | None = None
+    ) -> answers.Recommended:
+        """Ask for what comes after a list, without repeating any of it.
+
+        Args:
+            recommended: The list, or its ``recommendation_id``.
+            k: Most items; as many as before unless said.
+        """
+        return await self._do(calls.following(calls.name_of(recommended), k))
+
+    async def similar(
+        self, item: Id, k: int = 10, *, details: bool = False, consistent: bool = False
+    ) -> answers.Recommended:
+        """Ask for items like one."""
+        return await self._do(calls.similar(item, k, details, self._seen(consistent)))
+
+    # --- items ---------------------------------------------------------------------------------
+
+    async def put_items(self, items: Iterable[Row]) -> answers.ItemsAnswer:
+        """Describe items, each in place of what was known; at most 10,000 in one call."""
+        answer = await self._do(calls.put_items(items))
+        self._wrote(answer.as_of.seq)
+        return answer
+
+    async def put_item(self, item: Id, **fields: Any) -> None:
+        """Describe one item, in place of what was known.
+
+        Raises:
+            RejectedError: the description is at fault.
+        """
+        calls.accepted(await self.put_items([{"item_id": item, **fields}]))
+
+    async def patch_item(self, item: Id, **changes: Any) -> answers.ItemTaken:
+        """Change some of what is known of an item; None takes a field away."""
+        return self._changed(await self._do(calls.patch_item(item, changes)))
+
+    async def hide_item(self, item: Id) -> answers.ItemTaken:
+        """Have an item never recommended again, from now on, until ``patch_item`` shows it."""
+        return await self.patch_item(item, is_hidden=True)
+
+    async def delete_item(self, item: Id) -> answers.ItemTaken:
+        """Take an item out of the catalogue."""
+        return self._changed(await self._do(calls.delete_item(item)))
+
+    async def item(self, item: Id) -> answers.Item:
+        """Ask what is known of an item."""
+        return await self._do(calls.item(item))
+
+    # --- users ---------------------------------------------------------------------------------
+
+    async def user(self, user: Id, *, limit: int = 100) -> answers.User:
+        """Ask for a user's history."""
+        return await self._do(calls.user(user, limit))
+
+    async def export_user(self, user: Id) -> list[Json]:
+        """Ask for all that is kept of a user, line by line."""
+        return calls.lines(await self._do(calls.export_user(user)))
+
+    async def merge_users(self, anonymous: Id, user: Id) -> answers.Merged:
+        """Make all events of one id, and those still to come, another's."""
+        answer = await self._do(calls.merge_users(anonymous, user))
+        self._wrote(answer.seq)
+        return answer
+
+    async def erase_user(self, user: Id) -> answers.Erased:
+        """Erase a user for good."""
+        answer = await self._do(calls.erase_user(user))
+        self._wrote(answer.seq)
+        return answer
+
+    # --- the service ---------------------------------------------------------------------------
+
+    async def models(self) -> list[answers.Model]:
+        """List the models."""
+        return (await self._do(calls.models())).models
+
+    async def promote(self, version: str) -> Json:
+        """Put a model to work. Sent once."""
+        return await self._do(calls.promote(version))
+
+    async def rollback(self) -> Json:
+        """Put the model before to work again. Sent once."""
+        return await self._do(calls.rollback())
+
+    async def status(self) -> Json:
+        """Ask how the service stands."""
+        return await self._do(calls.status())
+
+    async def ready(self) -> bool:
+        """Tell whether the service takes events now."""
+        try:
+            return (await self._do(calls.ready())).status == "ready"
+        except UnavailableError:
+            return False
+
+    async def close(self) -> None:
+        """Let the connections go; those of a client of your own are yours."""
+        if self._own:
+            await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    async def _do(self, call: Call[Reply]) -> Reply:
+        attempts = Attempts(call, self._retries)
+        while True:
+            try:
+                response = await self._http.request(**request_of(call))
+            except self._failure as error:
+                wait = attempts.wait_after_failure(error)
+            else:
+                if response.is_success:
+                    return attempts.read(response.content)
+                wait = attempts.wait_after_answer(
+                    response.status_code, response.headers, response.content
+                )
+            await asyncio.sleep(wait)
+
+    def _changed(self, taken: answers.ItemTaken) -> answers.ItemTaken:
+        self._wrote(taken.as_of.seq)
+        return taken
+
+    def _seen(self, consistent: bool) -> int:
+        return self.last_seq if consistent else 0
+
+    def _wrote(self, seq: int) -> int:
+        self.last_seq = max(self.last_seq, seq)
+        return seq
+
+
+async def _chunks(
+    events: Iterable[Row] | AsyncIterable[Row], size: int
+) -> AsyncIterator[list[Json]]:
+    """Cut events into parts of one request each, every event with an id."""
+    if isinstance(events, Iterable):
+        for part in calls.chunks(events, size):
+            yield part
+        return
+    gathered: list[Json] = []
+    async for event in events:
+        gathered.append(calls.named(event))
+        if len(gathered) == size:
+            yield gathered
+            gathered = []
+    if gathered:
+        yield gathered
