@@ -6,8 +6,8 @@ import stat
 import pytest
 
 from recency.errors import ConfigError, FormatError
+from recency.serving.access.keys import KeyRing
 from recency.serving.http.access import LOOPBACK
-from recency.serving.keys import KeyRing
 from recency.studio import mount
 
 KEY = "a-key-of-some-length"
@@ -112,7 +112,7 @@ def test_a_key_is_made_once_and_kept_as_a_hash(tmp_path):
 
 
 def test_two_keys_may_be_valid_while_one_replaces_the_other():
-    both = KeyRing(KeyRing.of("the-old-key-12345").hashes + KeyRing.of("the-new-key-12345").hashes)
+    both = KeyRing(KeyRing.of("the-old-key-12345").keys + KeyRing.of("the-new-key-12345").keys)
     assert both.allows("the-old-key-12345") and both.allows("the-new-key-12345")
     assert not both.allows("another-key-12345")
 
@@ -128,7 +128,9 @@ def test_a_key_that_can_be_guessed_is_refused():
 @pytest.mark.parametrize(
     "content",
     ["", "{}", "[]", '{"format": 2, "sha256": []}', '{"format": 1, "sha256": []}',
-     '{"format": 1, "sha256": ["zz"]}', '{"format": 1, "sha256": [3]}', "\xff"],
+     '{"format": 1, "sha256": ["zz"]}', '{"format": 1, "sha256": [3]}', "\xff",
+     '{"format": 2, "keys": [{"sha256": "zz", "name": "a", "scopes": ["admin"]}]}',
+     '{"format": 2, "keys": [{"sha256": "ab", "name": "a", "scopes": ["all"]}]}'],
 )  # fmt: skip
 def test_a_damaged_file_of_keys_lets_nobody_in(tmp_path, content):
     path = tmp_path / "api_keys.json"
@@ -144,4 +146,15 @@ def test_a_damaged_file_of_keys_lets_nobody_in(tmp_path, content):
 def test_a_file_of_keys_is_plain_json(tmp_path):
     path = tmp_path / "api_keys.json"
     ring, _ = KeyRing.kept_in(path)
-    assert json.loads(path.read_text()) == {"format": 1, "sha256": list(ring.hashes)}
+    (key,) = ring.keys
+    line = {"sha256": key.sha256, "name": "default", "scopes": ["admin"]}
+    assert json.loads(path.read_text()) == {"format": 2, "keys": [line]}
+
+
+def test_a_file_of_the_first_format_is_read_as_keys_for_everything(tmp_path):
+    path = tmp_path / "api_keys.json"
+    (known,) = KeyRing.of(KEY).keys
+    path.write_text(json.dumps({"format": 1, "sha256": [known.sha256]}))
+    ring = KeyRing.read(path)
+    found = ring.find(KEY)
+    assert found is not None and found.may("admin") and found.may("events:write")

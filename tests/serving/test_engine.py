@@ -13,8 +13,8 @@ from recency.errors import ConfigError, DataError, StoreError
 from recency.recommender import SequenceRecommender
 from recency.selection import Selection
 from recency.serving.engine import Engine
-from recency.serving.event_store import EventStore
-from recency.serving.events import ItemChange
+from recency.serving.log.event_store import EventStore
+from recency.serving.log.events import ItemChange
 from recency.serving.model_thread import ModelThread
 from recency.serving.questions import Question, Ranked
 from recency.serving.refusals import OverloadedError, StoppedError
@@ -208,7 +208,7 @@ def test_a_restart_keeps_items_and_their_order(opened):
 
 
 def put(engine: Engine, item: str, **fields: Any) -> None:
-    from recency.serving.item_checks import ItemChecks
+    from recency.serving.intake.item_checks import ItemChecks
 
     change = ItemChecks(engine.checks).check({"item_id": item} | fields)
     assert isinstance(change, ItemChange)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from recency.data.vocab import Vocab
 from recency.errors import DataError
-from recency.serving.event_checks import EventChecks, Stamps
-from recency.serving.events import Event, ItemChange, Outcome
-from recency.serving.item_checks import ItemChecks
+from recency.serving.intake.event_checks import EventChecks, Stamps
+from recency.serving.intake.item_checks import ITEM_FIELDS, ItemChecks
 from recency.serving.limits import Limits
+from recency.serving.log.events import Event, ItemChange, Outcome
 
 NOW = 1_767_225_600_000_000  # 2026-01-01T00:00Z
 DAY = 86_400_000_000
@@ -52,6 +52,39 @@ def test_a_whole_event():
     )
     assert event_of(raw) == Event(
         "99", "u", "i", NOW - 2 * 3_600_000_000, "buy", 3.0, 7, '{"shop":"north","n":[1]}'
+    )
+
+
+def test_the_smallest_id_is_one_too():
+    found = event_of({"user_id": 0, "item_id": "0"}, users=NUMBER, items=NUMBER)
+    assert (found.user_id, found.item_id) == (0, 0)
+
+
+def test_who_is_not_known_yet_has_an_anonymous_id():
+    assert event_of({"anonymous_id": "a", "item_id": "i"}).user_id == "a"
+    assert event_of({"anonymous_id": "42", "item_id": "i"}, users=NUMBER).user_id == 42
+    assert event_of(row(anonymous_id="a")).user_id == "u"  # where both are given, the name counts
+    assert event_of(row(anonymous_id=None)).user_id == "u"
+    assert error_of(row(anonymous_id="")) == "anonymous_id must not be empty."
+    assert error_of({"anonymous_id": "a"}) == "item_id is missing."
+    assert error_of({"anonymous_id": None, "item_id": "i"}) == "user_id is missing."
+    said = error_of({"user_id": 1, "anonymous_id": "a-77", "item_id": "i"}, users=NUMBER)
+    assert said == "anonymous_id: ids of this log are integers, found 'a-77'."
+
+
+def test_an_event_may_say_what_it_answers_to():
+    found = event_of(row(recommendation_id="r-1", impression=["a", 7]))
+    assert (found.recommendation_id, found.impression) == ("r-1", '["a","7"]')
+    number = {"user_id": "u", "item_id": 1, "impression": ["1", 2]}
+    assert event_of(number, items=NUMBER).impression == "[1,2]"
+    assert event_of(row(impression=[])).impression == "[]"
+    assert error_of(row(recommendation_id="")) == "recommendation_id must not be empty."
+    assert error_of(row(impression="a")) == "impression must be a list of item ids, found 'a'."
+    assert error_of(row(impression=["a"] * 1001)) == (
+        "impression may name at most 1,000 items, found 1,001."
+    )
+    assert error_of(row(impression=["a", None])) == (
+        "impression must be text or an integer, found null."
     )
 
 
@@ -95,6 +128,7 @@ def test_times_and_ids_that_are_left_out_are_given_in_order():
         (row(event_type=5), "event_type must be text such as 'click', found 5."),
         (row(event_type=""), "event_type must not be empty."),
         (row(value="3"), "value must be a finite number, found '3'."),
+        (row(value=1e39), "value must lie between -3.4e38 and 3.4e38, found 1e+39."),
         (row(value=float("nan")), "value must be a finite number, found nan."),
         (row(value=float("-inf")), "value must be a finite number, found -inf."),
         (
@@ -312,8 +346,7 @@ def test_a_whole_item_is_stored_with_its_instants_as_microseconds():
         ({"item_id": "i", "titel": "x"}, "unknown field 'titel'; did you mean 'title'?"),
         (
             {"item_id": "i", "colour": "red"},
-            "unknown field 'colour'; known are item_id, title, text, categories, price, "
-            "available_from, expires_at.",
+            f"unknown field 'colour'; known are {', '.join(ITEM_FIELDS)}.",
         ),
     ],
 )

@@ -1,16 +1,17 @@
 """The routes: what comes back for what is sent, and the sentence for each thing that is refused."""
 
-import gzip
 import json
 import sqlite3
 from typing import Any
 from urllib.parse import quote
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from recency.serving.engine import Engine
+from recency.serving.http.question_checks import BODY_FIELDS, QUERY_FIELDS
 from recency.serving.limits import Limits
 from recency.serving.questions import Question
 from recency.units import format_instant
@@ -121,9 +122,10 @@ def test_bodies_that_cannot_be_read(client):
         "application/x-ndjson, found 'text/plain'."
     )
     assert "found none" in refused(b"{}", {}, 415, "wrong-content-type")
-    packed = gzip.compress(b"{}" * 10_000)
-    said = refused(packed, json_type | {"content-encoding": "gzip"}, 415, "wrong-content-encoding")
-    assert said == "expected a plain body, found Content-Encoding 'gzip'; send it uncompressed."
+    said = refused(b"{}", json_type | {"content-encoding": "br"}, 415, "wrong-content-encoding")
+    assert said == (
+        "expected a body that is plain or packed as gzip or zstd, found Content-Encoding 'br'."
+    )
 
 
 def test_bodies_that_are_too_much(client, engine):
@@ -165,7 +167,7 @@ def test_a_body_that_does_not_come_is_not_waited_for(shop, clock, make_client):
 
 
 def test_a_full_disk_is_507_and_answers_go_on(client, engine):
-    connection = engine._store._writer._connection
+    connection = engine.store._writer._connection
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count = {pages}").fetchone()
     many = [{"user_id": "u1", "item_id": "i1", "session_id": "x" * 500}] * 500
@@ -180,8 +182,8 @@ def test_a_full_disk_is_507_and_answers_go_on(client, engine):
 
 
 def test_a_failing_disk_is_503_with_a_time_to_come_back(client, engine):
-    other = sqlite3.connect(engine._store.path, isolation_level=None)
-    engine._store._writer._connection.execute("PRAGMA busy_timeout = 20")
+    other = sqlite3.connect(engine.store.path, isolation_level=None)
+    engine.store._writer._connection.execute("PRAGMA busy_timeout = 20")
     other.execute("BEGIN IMMEDIATE")
     answer = client.post("/v1/events", json={"user_id": "u1", "item_id": "i1"})
     said = problem(answer, 503, "store-failed")
@@ -221,7 +223,10 @@ def test_recommendations_for_a_user(client, engine):
         {"item_id": item, "score": pytest.approx(score, abs=1e-6)}
         for item, score in zip(expected.items, expected.scores, strict=True)
     ]
+    assert UUID(answer.pop("recommendation_id")).version == 7
+    assert 0 <= answer.pop("took_ms") < 10_000
     assert answer == {
+        "degraded": [],
         "user_id": "u3",
         "fallback": False,
         "at": "2026-02-10T00:00:00Z",
@@ -315,7 +320,7 @@ def test_k_above_the_catalogue_gives_what_there_is(client):
         ("repeats=maybe", "repeats: expected true or false, found 'maybe'."),
         ("details=2", "details: expected true or false, found '2'."),
         ("unit=min", "unit: expected s, ms, us, found 'min'."),
-        ("n=5", "n: unknown field 'n'; known are k, at, repeats, categories, details, unit."),
+        ("n=5", f"n: unknown field 'n'; known are {', '.join(QUERY_FIELDS)}."),
         ("repeat=true", "repeat: unknown field 'repeat'; did you mean 'repeats'?"),
         (
             "k=0&repeats=x",
@@ -375,7 +380,10 @@ def test_an_unknown_category_is_told_with_the_one_that_may_be_meant(client):
             {"user_id": "u", "categories": [1]},
             "categories: expected a list of texts, none of them empty.",
         ),
-        ({"user_id": "u", "seen": True}, "seen: unknown field 'seen'; known are user_id, history, k, at, repeats, categories, candidates, exclude, details, unit."),  # noqa: E501
+        (
+            {"user_id": "u", "seen": True},
+            f"seen: unknown field 'seen'; known are {', '.join(BODY_FIELDS)}.",
+        ),
     ],
 )  # fmt: skip
 def test_what_is_wrong_in_a_question_is_said(client, body, said):
@@ -446,7 +454,7 @@ def test_similar_items(client, engine):
     assert answer["items"][0]["title"] == f"Item {expected.items[0][1:]}"
     assert answer["item_id"] == "i1" and answer["model_version"] == engine.model_version
     said = problem(client.get("/v1/items/i1/similar?at=2026-01-01"), 422, "invalid-request")
-    assert said == "at: unknown field 'at'; known are k, details."
+    assert said == "at: unknown field 'at'; known are k, details, min_seq, timeout_ms."
 
 
 def test_items_are_put_one_by_one(client, engine):
@@ -552,7 +560,7 @@ def test_metrics_count_every_status_by_route_not_by_id(client):
     assert 'recency_events_total{result="rejected"} 1.0' in text
     assert "recency_log_seq 1.0" in text and "recency_applied_seq 1.0" in text
     assert "recency_event_visible_seconds_count 1.0" in text
-    assert "recency_commit_seconds_count 1.0" in text
+    assert "recency_event_commit_seconds_count 1.0" in text
     assert "u1" not in text
 
 

@@ -8,11 +8,13 @@ import pytest
 from fastapi.openapi.models import OpenAPI
 from pydantic import BaseModel
 
-from recency.serving.event_checks import EVENT_FIELDS
 from recency.serving.http import schema
 from recency.serving.http.documentation import ROUTES
 from recency.serving.http.question_checks import BODY_FIELDS, QUERY_FIELDS
-from recency.serving.item_checks import ITEM_FIELDS
+from recency.serving.intake.event_checks import EVENT_FIELDS
+from recency.serving.intake.item_checks import ITEM_FIELDS
+
+NDJSON = {"content-type": "application/x-ndjson"}
 
 
 @pytest.fixture
@@ -65,9 +67,13 @@ def test_every_route_has_an_example_that_fits_its_model():
 
 def test_the_examples_of_bodies_are_accepted(client):
     """What the documentation tells people to send, the service takes."""
+    client.put("/v1/items", json={"item_id": "tent", "title": "A tent"})
+    page = client.post("/v1/recommendations", json={"history": []}).json()["recommendation_id"]
     for route in ROUTES:
-        for name, example in route.bodies.items():
-            answer = client.request(route.method, route.path, json=example)
+        for name, body in route.bodies.items():
+            example = body | ({"recommendation_id": page} if "recommendation_id" in body else {})
+            path = route.path.replace("{item_id}", "tent").replace("{user_id}", "u1")
+            answer = client.request(route.method, path, json=example)
             assert answer.status_code == 200, (route.path, name, answer.text)
             assert answer.json().get("rejected", 0) == 0, (route.path, name, answer.text)
 
@@ -94,8 +100,20 @@ def test_real_answers_fit_their_models(client):
         (schema.UsersAnswer, client.get("/v1/users?limit=3")),
         (schema.UserAnswer, client.get("/v1/users/u1")),
         (schema.ModelsAnswer, client.get("/v1/models")),
+        (schema.ModelChanged, client.post(f"/v1/models/{serving(client)}/promote")),
         (schema.StateAnswer, client.get("/health")),
         (schema.StateAnswer, client.get("/ready")),
+        (schema.StatusAnswer, client.get("/v1/status")),
+        (schema.RecommendationsAnswer, client.get("/v1/trending?details=true")),
+        (schema.RecommendationsAnswer, client.get("/v1/latest")),
+        (schema.RecommendationsAnswer, client.post("/v1/recommendations/session", json=history)),
+        (schema.ItemListAnswer, client.get("/v1/items?limit=3")),
+        (schema.ItemTaken, client.request("PATCH", "/v1/items/i1", json={"price": 3})),
+        (schema.JobAnswer, client.post("/v1/import", content=b"{}", headers=NDJSON)),
+        (schema.JobAnswer, client.post("/v1/backup")),
+        (schema.JobsAnswer, client.get("/v1/jobs")),
+        (schema.MergeAnswer, client.post("/v1/users/u1/merge", json={"anonymous_id": "a1"})),
+        (schema.EraseAnswer, client.request("DELETE", "/v1/users/u9")),
         (schema.ProblemAnswer, client.get("/v1/users/u1?limit=0")),
         (schema.ProblemAnswer, client.get("/nothing")),
     ]
@@ -103,6 +121,10 @@ def test_real_answers_fit_their_models(client):
         model.model_validate_json(answer.content)
     documented = {route.answer for route in ROUTES} - {None}
     assert documented <= {model for model, _ in answers}
+
+
+def serving(client: Any) -> str:
+    return str(client.get("/v1/models").json()["models"][0]["model_version"])
 
 
 def test_the_page_of_the_documentation_is_there(client):

@@ -20,7 +20,7 @@ from recency.nn.recurrent import GRU
 from recency.recommender import SequenceRecommender
 from recency.serving.app import create_app
 from recency.serving.engine import Engine
-from recency.serving.event_store import EventStore
+from recency.serving.log.event_store import EventStore
 from recency.serving.server import address_of, bind
 from recency.studio import mount
 from recency.studio.report import page_report

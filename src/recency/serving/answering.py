@@ -1,7 +1,8 @@
 """Answering: many questions in few calls of the recommender.
 
 Questions that differ only in the user and in k are answered by one call, whose cost is mostly one
-product of matrices; each then takes the head of its list.
+product of matrices; each then takes the head of its list. Where a list hangs on k as a whole, k is
+the same too.
 """
 
 import logging
@@ -30,14 +31,15 @@ def answer_all(
         as_of: What the recommender has seen.
     """
     answers: dict[int, Ranked | Exception] = {}
-    alike: dict[tuple[int, Selection], list[int]] = {}
+    alike: dict[tuple[int, int, Selection], list[int]] = {}
     for place, question in enumerate(questions):
         at = now if question.at is None else question.at
         if question.history is None:
-            alike.setdefault((at, question.selection), []).append(place)
+            k = question.k if question.selection.hangs_on_k else 0
+            alike.setdefault((at, k, question.selection), []).append(place)
         else:
             answers[place] = _attempt(partial(_after, recommender, question, at, as_of))
-    for (at, _), places in alike.items():
+    for (at, _, _), places in alike.items():
         asked = [questions[place] for place in places]
         found = _attempt(partial(_of_users, recommender, asked, at, as_of))
         for n, place in enumerate(places):
@@ -45,10 +47,12 @@ def answer_all(
     return [answers[place] for place in range(len(questions))]
 
 
-def similar(recommender: LiveRecommender, item: Id, k: int, as_of: AsOf) -> Ranked:
-    """Rank the items most like one."""
+def similar(
+    recommender: LiveRecommender, item: Id, k: int, as_of: AsOf, at: int | None = None
+) -> Ranked:
+    """Rank the items most like one, of those that may be offered at an instant."""
     n_items = len(recommender.items)
-    found = recommender.similar_items(item, min(k, n_items))
+    found = recommender.similar_items(item, min(k, n_items), at=at)
     version, notes = found.model_version, _short(k, n_items)
     return Ranked(None, found.items[0], found.scores[0], False, found.at, as_of, version, notes)
 
@@ -112,18 +116,13 @@ def _known(
 ) -> tuple[SelectionArgs, tuple[str, ...]]:
     """Give a selection as keywords, without candidates never seen, and a note about those."""
     notes: tuple[str, ...] = ()
-    candidates = selection.candidates
+    chosen, candidates = selection.keywords(), selection.candidates
     if candidates is not None:
         known = [one for one in candidates if one in recommender.items]
         if n_strange := len(candidates) - len(known):
             notes = (f"{n_strange} of {len(candidates)} candidates were never seen: left out.",)
-        candidates = known
-    return {
-        "repeats": selection.repeats,
-        "candidates": candidates,
-        "exclude": selection.exclude,
-        "categories": selection.categories,
-    }, notes
+        chosen["candidates"] = known
+    return chosen, notes
 
 
 def _short(k: int, n_items: int) -> tuple[str, ...]:

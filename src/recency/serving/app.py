@@ -5,23 +5,35 @@ the time of a request, and lets one call report all its faults. What OpenAPI say
 `documentation` and `schema`, and tests hold it against the real answers.
 """
 
-from collections.abc import Callable, Coroutine, Iterable
+import time
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
 
 from recency import __version__
 from recency.errors import RecencyError
+from recency.serving.access.audit import Audit
+from recency.serving.access.rates import Buckets, RateLimits
 from recency.serving.engine import Engine
-from recency.serving.http.access import Access
+from recency.serving.http.access import Access, Keys
+from recency.serving.http.direct import Direct
 from recency.serving.http.documentation import ROUTES
-from recency.serving.http.metrics import Metrics, Timed
+from recency.serving.http.given_lists import GivenLists
+from recency.serving.http.metrics import Metrics
 from recency.serving.http.problems import Problem, answer_error
 from recency.serving.http.schema import ProblemAnswer, Visit
-from recency.serving.keys import KeyRing
+from recency.serving.http.timed import Timed, Tracer
+from recency.serving.http.turns import Turns
+from recency.serving.http.uploads import cleared
+from recency.serving.intake.jobs import Jobs
+from recency.serving.limits import RoomLimits
+from recency.serving.log.groups import Group
 
 _ABOUT = """\
 Recommendations that know what time it is. An acknowledged event is on the disk and seen by the next
@@ -41,8 +53,15 @@ class PlainRoute(APIRoute):
 def create_app(
     engine: Engine,
     *,
-    keys: KeyRing | None = None,
+    keys: Keys | None = None,
     hosts: Iterable[str] | None = None,
+    rates: RateLimits | None = None,
+    audit: Audit | None = None,
+    admin_port: int | None = None,
+    origins: Sequence[str] = (),
+    tracer: Tracer | None = None,
+    room: RoomLimits | None = None,
+    imports: Path | None = None,
 ) -> FastAPI:
     """Put an engine behind HTTP. Whoever made the engine closes it.
 
@@ -50,22 +69,70 @@ def create_app(
         engine: Answers.
         keys: Valid API keys; None asks for none.
         hosts: Names by which the server may be called; None allows any.
+        rates: How often somebody may come.
+        audit: Where changes by administrators are written down; None for nowhere.
+        admin_port: A port of this machine on which those who watch need no key.
+        origins: Web pages of other addresses that may call, such as ``https://shop.example``.
+        tracer: Follows requests; None for nobody.
+        room: How much may be underway at once.
+        imports: Folder whose files clients may have imported by name; None for no folder.
     """
+    rates = RateLimits() if rates is None else rates
     metrics = Metrics()
     metrics.follow(engine)
-    engine.follower.watch = metrics.watch
+    _watch(engine, metrics, tracer)
     app = FastAPI(
-        title="Recency", version=__version__, description=_ABOUT, redoc_url=None, debug=False
+        title="Recency",
+        version=__version__,
+        description=_ABOUT,
+        redoc_url=None,
+        debug=False,
+        redirect_slashes=False,
     )
     app.state.engine, app.state.metrics = engine, metrics
+    app.state.user_rates = None if rates.user is None else Buckets(rates.user)
+    app.state.stopping, app.state.started = False, time.monotonic()
+    app.state.lists, app.state.turns, app.state.jobs = GivenLists(), Turns(), Jobs()
+    app.state.uploads = cleared(engine.store.path.parent / "uploads")
+    app.state.imports = imports
     for route in ROUTES:
         app.router.add_api_route(**route.arguments(), route_class_override=PlainRoute)
     for error in (RecencyError, Problem, 404, 405, Exception):
         app.add_exception_handler(error, answer_error)
-    app.add_middleware(Access, keys=keys, hosts=hosts)
-    app.add_middleware(Timed, metrics=metrics)
+    plain = [route for route in app.router.routes if isinstance(route, PlainRoute)]
+    app.add_middleware(Direct, routes=plain)
+    app.add_middleware(
+        Access, keys=keys, hosts=hosts, rates=rates, audit=audit, admin_port=admin_port, room=room
+    )
+    if origins:
+        app.add_middleware(CORSMiddleware, **_cross_origin(origins))
+    app.add_middleware(Timed, metrics=metrics, tracer=tracer)
     _add_schemas(app, keyed=keys is not None)
     return app
+
+
+def _watch(engine: Engine, metrics: Metrics, tracer: Tracer | None) -> None:
+    """Have groups of events counted, and traced where there is a tracer."""
+    if tracer is None:
+        engine.watch(metrics.watch, swapped=metrics.count_swap)
+        return
+
+    def both(group: Group, seconds: float) -> None:
+        metrics.watch(group, seconds)
+        tracer.group(group, seconds)
+
+    engine.watch(both, tracer.answered, metrics.count_swap)
+
+
+def _cross_origin(origins: Sequence[str]) -> dict[str, Any]:
+    """Say what a page of another address may send: keys in headers, never cookies."""
+    return {
+        "allow_origins": list(origins),
+        "allow_methods": ["GET", "POST"],
+        "allow_headers": ["content-type", "x-api-key", "authorization", "x-request-id"],
+        "expose_headers": ["retry-after", "x-request-id"],
+        "max_age": 600,
+    }
 
 
 def _add_schemas(app: FastAPI, *, keyed: bool) -> None:

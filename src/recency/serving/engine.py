@@ -5,6 +5,8 @@ in the writer's, applied in the model's, and acknowledged after that: whoever ho
 ask and finds the event in effect. A start loads the model and applies the log from its beginning,
 in the same order, so that a killed server answers as it did before.
 
+Which weights answer may change while it runs: see `seats` and `rollout`.
+
 The wall clock is read here and nowhere deeper: for events without a time, for questions without an
 instant, and to refuse events from the future.
 """
@@ -14,22 +16,32 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from recency.data.catalogue import Catalogue
-from recency.data.vocab import Id
-from recency.errors import RecencyError
-from recency.serving.answering import answer_all, similar
-from recency.serving.event_checks import EventChecks, Stamps, wall_clock
-from recency.serving.event_store import EventStore
-from recency.serving.events import Event, ItemChange, Outcome
-from recency.serving.follower import Follower
-from recency.serving.groups import Group
+from recency.data.vocab import Id, Vocab
+from recency.errors import ConfigError, RecencyError
+from recency.serving.answering import similar
+from recency.serving.intake.event_checks import EventChecks, Stamps, wall_clock
+from recency.serving.intake.values import Unit
 from recency.serving.limits import Limits
+from recency.serving.log.event_store import EventStore
+from recency.serving.log.events import Event, ItemChange, Outcome
+from recency.serving.log.groups import Group
 from recency.serving.model_thread import ModelThread
+from recency.serving.models.auditions import seat_of
+from recency.serving.models.follower import Follower
+from recency.serving.models.gate import GateConfig
+from recency.serving.models.registry import Registry
+from recency.serving.models.rollout import Rollout
+from recency.serving.models.seats import Answered, Seat, Seats, Watch
+from recency.serving.models.standings import Standing, seated
+from recency.serving.models.versions import Facts
 from recency.serving.questions import AsOf, LiveRecommender, Question, Ranked
 from recency.serving.replies import Reply, ready
-from recency.serving.values import Unit
+from recency.serving.snapshots.snapshot_taker import SnapshotConfig, Snapshots
+from recency.serving.users.erasure import finish_erasures
 from recency.units import parse_duration
 
 Result = TypeVar("Result")
+_SNAPSHOTS = SnapshotConfig()
 
 
 class Engine:
@@ -42,6 +54,9 @@ class Engine:
         clock: Microseconds since 1970 UTC.
         max_skew: How far an event may lie ahead of the clock.
         limits: How much one request may ask for.
+        registry: The versions that may take the recommender's place; it is one of them.
+        gate: What is asked of a version before it serves, and how much goes into judging.
+        snapshots: How often one is taken, beside the registry; None takes none.
     """
 
     def __init__(
@@ -52,29 +67,55 @@ class Engine:
         clock: Callable[[], int] = wall_clock,
         max_skew: str | float = "5min",
         limits: Limits | None = None,
+        registry: Registry | None = None,
+        gate: GateConfig | None = None,
+        snapshots: SnapshotConfig | None = _SNAPSHOTS,
     ) -> None:
         self.limits = Limits() if limits is None else limits
         self.checks = EventChecks(
-            recommender.users,
-            recommender.items,
+            Vocab(recommender.users.dtype),  # of their kind: recommenders come and go
+            Vocab(recommender.items.dtype),
             Stamps(clock),
             parse_duration(max_skew),
             self.limits,
         )
-        self._recommender, self._store, self._clock = recommender, store, clock
-        self._follower = Follower(recommender, store)
-        self._follower.replay()
+        self.store, self.registry, self._clock = store, registry, clock
+        champion, seq = seat_of(recommender, store, registry)
+        gate = GateConfig() if gate is None else gate
+        self._seats = Seats(champion, judging=gate.judging)
         self._thread: ModelThread[Question, Ranked] = ModelThread(self._answer)
         self._thread.start()
+        self._rollout: Rollout | None = None
+        if registry is not None:
+            run = self._thread.run_and_wait
+            self._rollout = Rollout(registry, store, self._seats, run, self.now, gate)
+            self._rollout.start()
         store.deliver_to(self._deliver)
+        self.snapshots: Snapshots | None = None
+        if registry is not None and snapshots is not None:
+            kept, call = registry.path / "snapshots", self._thread.call
+            self.snapshots = Snapshots(
+                kept, lambda: self._seats.champion, call, seq=seq, config=snapshots
+            )
+            self.snapshots.start()
 
     @classmethod
-    def open(cls, folder: str | Path, events: str | Path | None = None, **settings: Any) -> Self:
-        """Load a model folder and the events that came since.
+    def open(
+        cls,
+        folder: str | Path,
+        events: str | Path | None = None,
+        *,
+        durability: str = "sync",
+        max_underway: int = 100_000,
+        **settings: Any,
+    ) -> Self:
+        """Load the current version of a model and the events that came since.
 
         Args:
-            folder: Written by ``recency fit`` or ``save``: one model or an ensemble.
+            folder: Written by ``recency fit`` or ``save``, one model or an ensemble; or a registry.
             events: The event store; default ``serve/events.sqlite`` in the folder.
+            durability: What an acknowledgement means; see `recency.serving.log.durability`.
+            max_underway: Most events that may wait for their acknowledgement at once.
             **settings: As of the constructor.
 
         Raises:
@@ -83,12 +124,16 @@ class Engine:
         """
         from recency.loading import load
 
-        recommender = load(folder)
+        registry = Registry.of(folder)
+        registry.adopt_home()
+        recommender = load(registry.current().folder)
         path = Path(folder) / "serve" / "events.sqlite" if events is None else Path(events)
         path.parent.mkdir(parents=True, exist_ok=True)
-        store = EventStore(path)
+        store = EventStore(path, durability=durability, max_waiting=max_underway)
         try:
-            return cls(recommender, store, **settings)
+            engine = cls(recommender, store, registry=registry, **settings)
+            finish_erasures(engine)
+            return engine
         except BaseException:
             store.close()
             raise
@@ -114,7 +159,7 @@ class Engine:
         events = [one for one in checked if isinstance(one, Event)]
         if not events:
             return ready([one for one in checked if isinstance(one, Outcome)])
-        kept = self._store.append(events)
+        kept = self.store.append(events)
         if len(events) == len(checked):
             return kept
         return kept.then(lambda outcomes: _merged(checked, outcomes))
@@ -122,7 +167,7 @@ class Engine:
     def put_items(self, changes: Sequence[ItemChange]) -> Reply[list[Outcome]]:
         """Keep descriptions of items, and show them to the model."""
         self._check_sound()
-        return self._store.put_items(changes)
+        return self.store.put_items(changes)
 
     # --- questions -----------------------------------------------------------------------------
 
@@ -138,54 +183,109 @@ class Engine:
 
     def similar_items(self, item: Id, k: int) -> Reply[Ranked]:
         """Rank the items most like one."""
-        return self.call(lambda model: similar(model, item, k, self.as_of))
+        return self.call(lambda model: similar(model, item, k, self.as_of, self.now()))
 
     def call(self, function: Callable[[LiveRecommender], Result]) -> Reply[Result]:
         """Run a function on the recommender, in the thread that owns it."""
         self._check_sound()
-        return self._thread.call(lambda: function(self._recommender))
+        return self._thread.call(lambda: function(self._seats.champion.recommender))
+
+    # --- models --------------------------------------------------------------------------------
+
+    def models(self) -> list[Standing]:
+        """Tell of every version what it is and how it does, the oldest first."""
+        if self._rollout is None:
+            return [seated("champion", self._seats.champion, self._seats, 1.0)]
+        return self._rollout.standings()
+
+    def publish(self, name: str, facts: Facts | None = None) -> str:
+        """Publish a folder of the registry's ``incoming/``; see `Registry.publish_incoming`.
+
+        Waits for the copy: call it in a thread of its own (``asyncio.to_thread``).
+        """
+        return self._rolling().registry.publish_incoming(name, facts)
+
+    def promote(self, version: str, reason: str = "", *, force: bool = False) -> Reply[str]:
+        """Let a version serve once it is loaded and judged; see `Rollout.promote`."""
+        return self._rolling().promote(version, reason, force=force)
+
+    def rollback(self, reason: str = "") -> Reply[str]:
+        """Let the previous version serve again, at once; see `Rollout.rollback`."""
+        return self._rolling().rollback(reason)
+
+    def challenge(self, version: str, share: float) -> Reply[str]:
+        """Let a version answer a share of the users; see `Rollout.challenge`."""
+        return self._rolling().challenge(version, share)
+
+    def watch(
+        self,
+        watch: Watch | None,
+        answered: Answered | None = None,
+        swapped: Callable[[float], None] | None = None,
+    ) -> None:
+        """Have somebody told of groups applied, questions answered, models changed; see `Seats`."""
+        self._seats.watch, self._seats.answered, self._seats.swapped = watch, answered, swapped
+
+    def catch_up(self) -> None:
+        """Show the log to the versions that are kept in step without serving; they do it anyway.
+
+        Who has had a user erased calls this to be sure that none of them holds the user any more.
+        """
+        if self._rollout is not None:
+            self._rollout.catch_up()
 
     # --- how it stands -------------------------------------------------------------------------
 
     @property
     def as_of(self) -> AsOf:
         """Name the last event applied."""
-        return self._follower.as_of
+        return self._seats.champion.as_of
+
+    @property
+    def champion(self) -> Seat:
+        """Give the seat that answers whom no challenger does, for its counts."""
+        return self._seats.champion
 
     @property
     def follower(self) -> Follower:
-        """Give what keeps the model in step with the store, for its counts."""
-        return self._follower
+        """Give what keeps the champion in step with the store, for its counts."""
+        return self._seats.champion.follower
 
     @property
     def model_version(self) -> str:
         """Name the weights in use."""
-        return self._recommender.model_version
+        return self._seats.champion.recommender.model_version
 
     @property
     def cut(self) -> int | None:
         """Give the end of the events that weights learned from, microseconds."""
-        return self._recommender.cut
+        return self._seats.champion.recommender.cut
 
     @property
     def catalogue(self) -> Catalogue | None:
         """Give what is known about items; a catalogue never changes, it is replaced."""
-        return self._recommender.catalogue
+        return self._seats.champion.recommender.catalogue
 
     @property
     def n_users(self) -> int:
-        """Count the users known."""
-        return len(self._recommender.users)
+        """Count the users known, without those that were erased."""
+        users = self._seats.champion.recommender.users
+        return len(users) - users.n_retired
 
     @property
     def n_items(self) -> int:
         """Count the items known."""
-        return len(self._recommender.items)
+        return len(self._seats.champion.recommender.items)
 
     @property
     def n_underway(self) -> int:
         """Count the events handed in but not yet acknowledged."""
-        return self._store.underway
+        return self.store.underway
+
+    @property
+    def n_swaps(self) -> int:
+        """Count the changes of the champion."""
+        return self._seats.n_swaps
 
     @property
     def n_waiting(self) -> int:
@@ -195,12 +295,12 @@ class Engine:
     @property
     def last_seq(self) -> int:
         """Give the newest entry of the log, applied or not."""
-        return self._store.last_seq
+        return self.store.last_seq
 
     @property
     def fault(self) -> RecencyError | None:
         """Say why new events cannot be taken now, None when they can."""
-        return self._follower.broken or self._store.failing
+        return self._seats.broken or self.store.failing
 
     def now(self) -> int:
         """Give the clock's time, or just after the newest event where a sender's clock is ahead.
@@ -212,18 +312,30 @@ class Engine:
 
     def close(self) -> None:
         """Finish what was taken, then stop."""
-        self._store.close()
+        if self._rollout is not None:
+            self._rollout.close()
+        self.store.close()
+        if self.snapshots is not None:
+            self.snapshots.close()
         self._thread.close()
 
     def _check_sound(self) -> None:
-        if self._follower.broken is not None:
-            raise self._follower.broken
+        if self._seats.broken is not None:
+            raise self._seats.broken
+
+    def _rolling(self) -> Rollout:
+        if self._rollout is None:
+            raise ConfigError(
+                "this engine was given a model, not its folder: it has no versions to change to. "
+                "Engine.open serves a folder."
+            )
+        return self._rollout
 
     def _answer(self, questions: list[Question]) -> list[Ranked | Exception]:
-        return answer_all(self._recommender, questions, self.now(), self.as_of)
+        return self._seats.answer(questions, self.now())
 
     def _deliver(self, group: Group) -> None:
-        self._thread.run_job(lambda: self._follower.apply(group))
+        self._thread.run_job(lambda: self._seats.apply(group))
 
 
 def _merged(checked: Sequence[Event | Outcome], kept: Sequence[Outcome]) -> list[Outcome]:

@@ -67,15 +67,18 @@ class ModelThread(threading.Thread, Generic[Question, Answer]):
         """
         self._check_load()
         reply: Reply[Result] = Reply()
-
-        def job() -> None:
-            try:
-                settle([(reply, function())])
-            except Exception as error:
-                settle([(reply, error)])
-
-        self._put(job)
+        self._put(lambda: _settle_with(reply, function))
         return reply
+
+    def run_and_wait(self, function: Callable[[], Result]) -> Result:
+        """Run a function in this thread, however much waits, and give its result to another one.
+
+        Raises:
+            StoppedError: the thread is closed.
+        """
+        reply: Reply[Result] = Reply()
+        self._put(lambda: _settle_with(reply, function))
+        return reply.result()
 
     def ask(self, question: Question) -> Reply[Answer]:
         """Queue a question.
@@ -143,6 +146,13 @@ class ModelThread(threading.Thread, Generic[Question, Answer]):
             logger.exception("questions could not be answered")
             answers = [error] * len(pairs)
         settle((reply, answer) for (_, reply), answer in zip(pairs, answers, strict=True))
+
+
+def _settle_with(reply: Reply[Result], function: Callable[[], Result]) -> None:
+    try:
+        settle([(reply, function())])
+    except Exception as error:
+        settle([(reply, error)])
 
 
 def _run(job: _Job) -> None:

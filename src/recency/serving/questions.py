@@ -2,17 +2,30 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, Unpack
+from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 import polars as pl
 
 from recency.data.catalogue import Catalogue
 from recency.data.vocab import Id, Vocab
 from recency.recommendations import Recommendations
+from recency.rules import Rules
 from recency.selection import Selection, SelectionArgs
 from recency.units import Instant
 
+if TYPE_CHECKING:
+    from recency.live import LiveModel
+
 Row = Mapping[str, Any]
+
+
+class LiveModels(Protocol):
+    """What a snapshot is taken of: `recency.live.LiveModel`, or an ensemble's."""
+
+    @property
+    def models(self) -> "tuple[LiveModel, ...]":
+        """Give the models that stand on the same events."""
+        ...
 
 
 class LiveRecommender(Protocol):
@@ -21,6 +34,16 @@ class LiveRecommender(Protocol):
     model_version: str
     catalogue: Catalogue | None
     cut: int | None
+
+    @property
+    def rules(self) -> Rules:
+        """Give what remembers which items were shown to whom."""
+        ...
+
+    @property
+    def live(self) -> LiveModels:
+        """Give what moves while events arrive."""
+        ...
 
     @property
     def users(self) -> Vocab:
@@ -58,8 +81,28 @@ class LiveRecommender(Protocol):
         """Rank items after a history without a name."""
         ...
 
-    def similar_items(self, item: Id, k: int = 10) -> Recommendations:
+    def similar_items(self, item: Id, k: int = 10, *, at: Instant | None = None) -> Recommendations:
         """Rank the items most like one item."""
+        ...
+
+    def describe(self, items: Any, *, merge: bool = False) -> None:
+        """Describe items, known or new; all of them or, with an error, none."""
+        ...
+
+    def merge_users(self, anonymous: Id, user: Id) -> None:
+        """Give all events of one id to another."""
+        ...
+
+    def erase_user(self, user: Id) -> None:
+        """Know nothing of a user any more."""
+        ...
+
+    def n_events_of(self, item: Id) -> int:
+        """Count the events that name an item."""
+        ...
+
+    def note_shown(self, user: Id, items: Sequence[Id], at: Instant) -> None:
+        """Remember that items were shown to a user."""
         ...
 
     def history(self, user: Id, at: Instant | None = None) -> pl.DataFrame:

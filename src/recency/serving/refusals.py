@@ -1,6 +1,6 @@
 """Why the service did not take something: each a kind of `recency.errors.StoreError`."""
 
-from recency.errors import StoreError
+from recency.errors import RecencyError, StoreError
 
 
 class StoreFullError(StoreError):
@@ -13,3 +13,7 @@ class OverloadedError(StoreError):
 
 class StoppedError(StoreError):
     """Say that the service stops or has stopped: nothing was taken."""
+
+
+class RefusedModelError(RecencyError):
+    """Say that a version of the model may not serve, and why."""

@@ -1,6 +1,7 @@
 """Answers: what the engine says, as JSON."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -14,6 +15,7 @@ from recency.serving.questions import AsOf, Ranked
 from recency.units import format_instant
 
 _encode = msgspec.json.Encoder().encode
+_instant = lru_cache(maxsize=64)(format_instant)  # answers of one moment share theirs
 
 
 def json_answer(content: object, status: int = 200) -> Response:
@@ -23,7 +25,7 @@ def json_answer(content: object, status: int = 200) -> Response:
 
 def as_of_json(as_of: AsOf) -> dict[str, Any]:
     """Name the last event seen."""
-    return {"seq": as_of.seq, "time": None if as_of.time is None else format_instant(as_of.time)}
+    return {"seq": as_of.seq, "time": None if as_of.time is None else _instant(as_of.time)}
 
 
 def standing_json(engine: Engine) -> dict[str, Any]:
@@ -37,7 +39,7 @@ def ranked_json(ranked: Ranked, catalogue: Catalogue | None, details: bool) -> d
         "user_id": ranked.user,
         "items": scored_json(ranked, catalogue if details else None),
         "fallback": ranked.fallback,
-        "at": format_instant(ranked.at),
+        "at": _instant(ranked.at),
         "as_of": as_of_json(ranked.as_of),
         "model_version": ranked.model_version,
         **_notes_json(ranked),

@@ -1,7 +1,7 @@
 """Bodies: what a client sent, read within limits and decoded.
 
-Only JSON and NDJSON are read, and they must say so: a web page can post text to any address without
-asking, but not ``application/json``.
+Only JSON and NDJSON are read, plain or packed, and they must say so: a web page can post text to
+any address without asking, but not ``application/json``.
 """
 
 import asyncio
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
+from recency.serving.http.encodings import encodings, unpacked
 from recency.serving.http.problems import Problem
 from recency.serving.limits import Limits
 
@@ -78,18 +79,23 @@ def _check_kind(request: Request, allowed: frozenset[str]) -> str:
             "wrong-content-type",
             f"expected Content-Type {' or '.join(sorted(allowed))}, found {found}.",
         )
-    encoding = request.headers.get("content-encoding", "identity").lower()
-    if encoding != "identity":
-        raise Problem(
-            415,
-            "wrong-content-encoding",
-            f"expected a plain body, found Content-Encoding {encoding[:80]!r}; "
-            f"send it uncompressed.",
-        )
     return kind
 
 
+def _encoding(request: Request) -> str:
+    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in (known := encodings()):
+        raise Problem(
+            415,
+            "wrong-content-encoding",
+            f"expected a body that is plain or packed as {' or '.join(known[1:])}, found "
+            f"Content-Encoding {encoding[:80]!r}.",
+        )
+    return encoding
+
+
 async def _read(request: Request, limits: Limits) -> bytes:
+    encoding = _encoding(request)
     said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said[:20]) > limits.body_bytes:
         raise _too_large(limits, f"{int(said[:20]):,}")
@@ -109,7 +115,8 @@ async def _read(request: Request, limits: Limits) -> bytes:
         ) from None
     except ClientDisconnect:
         raise Problem(400, "gone", "the connection closed before the body was complete.") from None
-    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    body = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+    return await unpacked(body, encoding, limits.body_bytes)
 
 
 def _too_large(limits: Limits, found: str) -> Problem:

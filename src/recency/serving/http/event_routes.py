@@ -1,19 +1,24 @@
-"""Routes that take something in: events and descriptions of items."""
+"""Routes that take events in."""
 
+import hashlib
 import time
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from recency.serving.engine import Engine
-from recency.serving.events import ItemChange, Outcome
 from recency.serving.http.answers import json_answer, standing_json
 from recency.serving.http.bodies import Unreadable, read_rows
 from recency.serving.http.metrics import Metrics
+from recency.serving.http.problems import Fault, Problem
 from recency.serving.http.question_checks import query_reader
-from recency.serving.item_checks import ItemChecks
-from recency.serving.values import Unit
+from recency.serving.http.rate_limits import check_user_rate
+from recency.serving.intake.event_aliases import with_event_id
+from recency.serving.intake.values import Unit
+from recency.serving.log.events import Outcome
+
+_KEY_LENGTH = 256  # characters
 
 
 async def post_events(request: Request) -> Response:
@@ -21,40 +26,29 @@ async def post_events(request: Request) -> Response:
     started = time.perf_counter()
     engine: Engine = request.app.state.engine
     metrics: Metrics = request.app.state.metrics
-    unit = _unit(request, engine)
+    unit = unit_of(request, engine)
+    key = request.headers.get("idempotency-key")
     rows = await read_rows(request, engine.limits, "events")
+    if key is not None:
+        rows = _named(rows, key)
+    check_user_rate(request, rows)
     readable = [row for row in rows if not isinstance(row, Unreadable)]
     outcomes = await engine.ingest(readable, unit)
     if len(readable) < len(rows):
         rest = iter(outcomes)
-        outcomes = [_unread(row) if isinstance(row, Unreadable) else next(rest) for row in rows]
+        outcomes = [unread(row) if isinstance(row, Unreadable) else next(rest) for row in rows]
     counts = metrics.count(outcomes, time.perf_counter() - started)
     return json_answer({**counts, "results": outcomes, **standing_json(engine)})
 
 
-async def put_items(request: Request) -> Response:
-    """Keep descriptions of items, each in place of the one before."""
-    engine: Engine = request.app.state.engine
-    unit = _unit(request, engine)
-    rows = await read_rows(request, engine.limits, "items")
-    checks = ItemChecks(engine.checks)
-    checked = [
-        _unread(row) if isinstance(row, Unreadable) else checks.check(row, unit) for row in rows
-    ]
-    changes = [one for one in checked if isinstance(one, ItemChange)]
-    if changes:
-        await engine.put_items(changes)
-    return json_answer(
-        {
-            "accepted": len(changes),
-            "rejected": len(checked) - len(changes),
-            "results": [_item_outcome(one) for one in checked],
-            **standing_json(engine),
-        }
-    )
+def unit_of(request: Request, engine: Engine) -> Unit:
+    """Read the unit of numbers from an address that has nothing else.
 
-
-def _unit(request: Request, engine: Engine) -> Unit:
+    Raises:
+        Problem: 422, with all faults.
+    """
+    if not request.scope["query_string"]:
+        return "us"
     reader = query_reader(request.query_params, engine.checks)
     reader.known_only(("unit",))
     unit = reader.unit()
@@ -62,11 +56,28 @@ def _unit(request: Request, engine: Engine) -> Unit:
     return unit
 
 
-def _unread(row: Unreadable) -> Outcome:
+def unread(row: Unreadable) -> Outcome:
+    """Give the outcome of a line that is not JSON."""
     return Outcome(None, "rejected", error=row.detail)
 
 
-def _item_outcome(one: ItemChange | Outcome) -> dict[str, Any]:
-    if isinstance(one, Outcome):
-        return {"item_id": None, "status": one.status, "error": one.error}
-    return {"item_id": one.item_id, "status": "accepted"}
+def _named(rows: Sequence[object], key: str) -> list[object]:
+    """Name events by the key of their request and their place in it, so that each try names alike.
+
+    Raises:
+        Problem: 422, the key is empty or too long.
+    """
+    if not 0 < len(key) <= _KEY_LENGTH:
+        detail = f"expected 1 to {_KEY_LENGTH} characters, found {len(key):,}."
+        raise Problem(
+            422,
+            "invalid-request",
+            f"Idempotency-Key: {detail}",
+            [Fault("Idempotency-Key", detail)],
+        )
+    # A digest, so that no key can be made to name another's events.
+    stem = hashlib.blake2b(key.encode(), digest_size=15, person=b"idempotency").hexdigest()
+    return [
+        with_event_id(row, f"k{stem}-{place}") if isinstance(row, Mapping) else row
+        for place, row in enumerate(rows)
+    ]

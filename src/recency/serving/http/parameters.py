@@ -21,6 +21,47 @@ UNIT = query(
     {"type": "string", "enum": ["s", "ms", "us"], "default": "us"},
 )
 DETAILS = query("details", "Describe each item", {"type": "boolean", "default": False})
+CURSOR = query("cursor", "next_cursor of the page before", {"type": "string"})
+TERMS = (
+    query(
+        "min_seq",
+        "Wait until this entry of the event log is in effect",
+        {"type": "integer", "default": 0, "minimum": 0},
+    ),
+    query(
+        "timeout_ms",
+        "Milliseconds that the answer may take; 503 when it takes longer",
+        {"type": "integer", "minimum": 1, "maximum": 60_000},
+    ),
+)
+EXPLAIN = query("explain", "Say what the list rests on", {"type": "boolean", "default": False})
+_NAMES = {"type": "array", "items": {"type": "string"}}
+_SHARE = {"type": "number", "default": 0, "minimum": 0, "maximum": 1}
+_FORM = {"style": "form", "explode": False}
+RULES = (
+    query("candidates", "Only these items, parted by commas", _NAMES) | _FORM,
+    query("exclude", "Never these items, parted by commas", _NAMES) | _FORM,
+    query("exclude_categories", "No item of any of these, parted by commas", _NAMES) | _FORM,
+    query("domain", "Only items of one of these domains, parted by commas", _NAMES) | _FORM,
+    query("price", "Least and most", {"type": "string", "examples": ["5..20", "5..", "..20"]}),
+    query("out_of_stock", "Give what is out of stock too", {"type": "boolean", "default": False}),
+    query(
+        "boost",
+        "Factors on the chance of items or categories, parted by commas",
+        {"type": "string", "examples": ["camping:2,item:tent:0.5"]},
+    ),
+    query("rotation", "How far what the user was shown steps back", _SHARE),
+    query("rotation_time", "Half-life of being shown", {"type": "string", "default": "2h"}),
+    query(
+        "counts_as_shown",
+        "Whether an answer with rotation counts as shown",
+        {"type": "boolean", "default": True},
+    ),
+    query("diversity", "How much the list avoids items alike", _SHARE),
+    query("max_per_category", "Most items of one category", {"type": "integer", "minimum": 1}),
+    query("explore", "Share of the places for new or little seen items", _SHARE),
+    query("explore_age", "Age from which items are not explored", {"type": "string"}),
+)
 FOR_USER = (
     K,
     AT,
@@ -35,6 +76,10 @@ FOR_USER = (
         {"type": "array", "items": {"type": "string"}},
     )
     | {"style": "form", "explode": False},
+    *RULES,
     DETAILS,
     UNIT,
+    *TERMS,
+    EXPLAIN,
 )
+FOR_ALL = tuple(one for one in FOR_USER if one["name"] not in ("repeats", "explain"))

@@ -17,13 +17,20 @@ from starlette.responses import Response
 from recency.errors import (
     ConfigError,
     DataError,
+    FormatError,
     NotFittedError,
     RecencyError,
     StoreError,
     UnitError,
     UnknownIdError,
 )
-from recency.serving.refusals import OverloadedError, StoppedError, StoreFullError
+from recency.serving.http import notes
+from recency.serving.refusals import (
+    OverloadedError,
+    RefusedModelError,
+    StoppedError,
+    StoreFullError,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -38,6 +45,8 @@ _STATUS: tuple[tuple[type[RecencyError], int, str], ...] = (
     (StoppedError, 503, "stopped"),
     (StoreError, 503, "store-failed"),
     (NotFittedError, 503, "no-model"),
+    (RefusedModelError, 409, "model-refused"),
+    (FormatError, 422, "invalid-model"),
 )
 _HTTP_CODES = {404: "no-such-route", 405: "wrong-method"}
 # Python calls some statuses by the names of older RFCs.
@@ -102,6 +111,7 @@ def problem_response(problem: Problem, path: str) -> Response:
 async def answer_error(request: Request, error: Exception) -> Response:
     """Turn any error into its answer; log those that nobody foresaw."""
     problem, path = problem_of(error), request.url.path
+    request.scope[notes.CODE] = problem.code
     if problem.code == "no-such-route":
         problem.detail = f"there is no {path}; GET /openapi.json lists what there is."
     elif problem.code == "wrong-method":

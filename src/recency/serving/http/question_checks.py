@@ -9,13 +9,33 @@ from starlette.datastructures import QueryParams
 
 from recency.data.vocab import Id
 from recency.errors import DataError
-from recency.selection import Selection
-from recency.serving.event_checks import EventChecks
+from recency.selection import Selection, SelectionArgs
 from recency.serving.http.problems import Fault, Problem
+from recency.serving.http.rule_checks import (
+    FLAGS,
+    LISTS,
+    NUMBERS,
+    RULE_FIELDS,
+    boosts_in_text,
+    rules_of,
+)
+from recency.serving.http.terms import TERM_FIELDS, Terms
+from recency.serving.intake.event_checks import EventChecks
+from recency.serving.intake.values import Unit, number, shown, unknown_fields
 from recency.serving.questions import Question, Row
-from recency.serving.values import Unit, number, shown, unknown_fields
 
-QUERY_FIELDS = ("k", "at", "repeats", "categories", "details", "unit")
+QUERY_FIELDS = (
+    "k",
+    "at",
+    "repeats",
+    "categories",
+    "candidates",
+    "exclude",
+    *RULE_FIELDS,
+    "details",
+    "unit",
+    *TERM_FIELDS,
+)
 BODY_FIELDS = (
     "user_id",
     "history",
@@ -25,21 +45,26 @@ BODY_FIELDS = (
     "categories",
     "candidates",
     "exclude",
+    *RULE_FIELDS,
     "details",
     "unit",
+    *TERM_FIELDS,
 )
-_VISIT_FIELDS = ("item_id", "timestamp", "event_type", "value")
+VISIT_FIELDS = ("item_id", "timestamp", "event_type", "value")
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 _UNITS = get_args(Unit)
+_NO_RULES = frozenset({"user_id", "history", "k", "at", "details", "unit", *TERM_FIELDS})
+_PLAIN = Selection()
 _OFFSET = re.compile(r"(?<=:\d\d) (\d\d:?\d\d)$")
 
 
 @dataclass(frozen=True)
 class Asked:
-    """Hold a question, and whether the answer should describe the items."""
+    """Hold a question, whether the answer should describe the items, and on which terms."""
 
     question: Question
     details: bool
+    terms: Terms = Terms()
 
 
 @dataclass
@@ -102,6 +127,14 @@ class Reader:
             return default
         return value
 
+    def terms(self) -> Terms:
+        """Read what must have been seen, by when to answer, and whether to say why."""
+        return Terms(
+            self.integer("min_seq", 0, 0, 2**53),
+            self.integer("timeout_ms", 0, 1, 60_000),
+            self.flag("explain", False),
+        )
+
     def unit(self) -> Unit:
         """Read the unit of instants that are numbers."""
         value = self.raw.get("unit", "us")
@@ -156,7 +189,7 @@ class Reader:
         if not isinstance(raw, Mapping):
             self.fault(where, f"expected an object, found {shown(raw)}.")
             return {}
-        faults = unknown_fields(raw, _VISIT_FIELDS, f"known are {', '.join(_VISIT_FIELDS)}")
+        faults = unknown_fields(raw, VISIT_FIELDS, f"known are {', '.join(VISIT_FIELDS)}")
         row: dict[str, Any] = {"value": number("value", raw.get("value"), faults)}
         for name, read in (("item_id", self.checks.item), ("timestamp", self._past(unit))):
             try:
@@ -203,7 +236,7 @@ def asked_in_query(user: str, query: QueryParams, checks: EventChecks) -> Asked:
     except DataError as error:
         reader.fault("user_id", str(error))
         who = None
-    return _asked(reader, who, None)
+    return asked_by(reader, who, None)
 
 
 def asked_in_body(raw: object, checks: EventChecks) -> Asked:
@@ -225,7 +258,7 @@ def asked_in_body(raw: object, checks: EventChecks) -> Asked:
         except DataError as error:
             reader.fault("user_id", str(error))
     unit = reader.unit()
-    return _asked(reader, who, reader.history(unit))
+    return asked_by(reader, who, reader.history(unit))
 
 
 def query_reader(query: QueryParams, checks: EventChecks) -> Reader:
@@ -233,16 +266,18 @@ def query_reader(query: QueryParams, checks: EventChecks) -> Reader:
     reader = Reader({}, checks)
     raw: dict[str, Any] = {}
     for name, value in query.multi_items():
-        if name == "categories":
+        if name in LISTS:
             raw.setdefault(name, []).extend(one for one in value.split(",") if one)
+        elif name == "boost":
+            raw.setdefault(name, {}).update(boosts_in_text(value, reader.fault))
         elif name in raw:
             reader.fault(name, "is given more than once.")
-        elif name in ("repeats", "details"):
+        elif name in ("repeats", "details", "explain", "validate_only", *FLAGS):
             raw[name] = _FLAGS.get(value.lower(), value)
         elif name == "at":
             # In an address a plus stands for a space; here it began the offset of a time zone.
             raw[name] = _number(_OFFSET.sub(r"+\1", value))
-        elif name in ("k", "limit", "after"):
+        elif name in ("k", *NUMBERS, "limit", "after", "min_seq", "timeout_ms"):
             raw[name] = _number(value)
         else:
             raw[name] = value
@@ -250,7 +285,12 @@ def query_reader(query: QueryParams, checks: EventChecks) -> Reader:
     return reader
 
 
-def _asked(reader: Reader, user: Id | None, history: tuple[Row, ...] | None) -> Asked:
+def asked_by(reader: Reader, user: Id | None, history: tuple[Row, ...] | None) -> Asked:
+    """Read what all questions share.
+
+    Raises:
+        Problem: 422, with all faults.
+    """
     unit = reader.unit()
     at = reader.instant("at", unit)
     if at is not None:
@@ -259,16 +299,18 @@ def _asked(reader: Reader, user: Id | None, history: tuple[Row, ...] | None) -> 
             reader.fault(
                 f"history[{late[0]}]", "lies at or after 'at'; only what came before counts."
             )
-    selection = Selection(
-        repeats=reader.flag("repeats", True),
-        candidates=reader.items("candidates"),
-        exclude=reader.items("exclude") or (),
-        categories=reader.names("categories"),
-    )
+    rules: SelectionArgs = {}
+    if not reader.raw.keys() <= _NO_RULES:
+        rules = rules_of(reader.raw, reader.fault)
+        rules["repeats"] = reader.flag("repeats", True)
+        rules["candidates"] = reader.items("candidates")
+        rules["exclude"] = reader.items("exclude") or ()
+        rules["categories"] = reader.names("categories")
     k = reader.integer("k", 10, 1, reader.checks.limits.k)
-    details = reader.flag("details", False)
+    details, terms = reader.flag("details", False), reader.terms()
     reader.finish()
-    return Asked(Question(user, history, k, at, selection), details)
+    selection = Selection(**rules) if rules else _PLAIN
+    return Asked(Question(user, history, k, at, selection), details, terms)
 
 
 def _number(text: str) -> int | float | str:

@@ -16,13 +16,15 @@ import msgspec
 
 from recency.data.vocab import Id, Vocab
 from recency.errors import DataError
-from recency.serving.events import Event, Outcome
+from recency.serving.intake.event_aliases import by_own_names
+from recency.serving.intake.values import Unit, number, shown, to_instant, unknown_fields
 from recency.serving.limits import Limits
-from recency.serving.values import Unit, number, shown, to_instant, unknown_fields
+from recency.serving.log.events import Event, Outcome
 from recency.units import SECOND, format_duration, format_instant
 
 EVENT_FIELDS = (
     "user_id",
+    "anonymous_id",
     "item_id",
     "timestamp",
     "event_type",
@@ -30,7 +32,10 @@ EVENT_FIELDS = (
     "session_id",
     "event_id",
     "context",
+    "recommendation_id",
+    "impression",
 )
+_FIELDS = frozenset(EVENT_FIELDS)
 _INT64 = 2**63
 
 
@@ -85,17 +90,23 @@ class EventChecks:
             return Outcome(
                 None, "rejected", error=f"an event must be an object, found {shown(raw)}."
             )
-        faults = unknown_fields(raw, EVENT_FIELDS, "extra fields of your own belong in 'context'")
+        faults: list[str] = []
+        if not raw.keys() <= _FIELDS:
+            raw = by_own_names(raw, faults)
+            advice = "extra fields of your own belong in 'context'"
+            faults += unknown_fields(raw, EVENT_FIELDS, advice)
         event_id = self._event_id(raw.get("event_id"), faults)
         event = Event(
             event_id or "",
-            self._required_id("user_id", raw, self.users, faults),
+            self._who(raw, faults),
             self._required_id("item_id", raw, self.items, faults),
             self._time(raw.get("timestamp"), unit, faults),
             self._event_type(raw.get("event_type"), faults),
             number("value", raw.get("value"), faults),
             self._optional_id("session_id", raw.get("session_id"), faults),
             self._context(raw.get("context"), faults),
+            self._recommendation_id(raw.get("recommendation_id"), faults),
+            self._impression(raw.get("impression"), faults),
         )
         if faults:
             return Outcome(event_id, "rejected", error=" ".join(faults))
@@ -148,13 +159,26 @@ class EventChecks:
             raise DataError(faults[0])
         return found
 
+    def _who(self, raw: Mapping[str, Any], faults: list[str]) -> Id:
+        """Give the user's id, or where nobody is known yet, the anonymous one; both are checked."""
+        ids = [
+            self._id(name, raw[name], self.users, faults)
+            for name in ("user_id", "anonymous_id")
+            if raw.get(name) is not None
+        ]
+        if not ids:
+            faults.append("user_id is missing.")
+            return ""
+        return "" if ids[0] is None else ids[0]
+
     def _required_id(
         self, name: str, raw: Mapping[str, Any], vocab: Vocab, faults: list[str]
     ) -> Id:
         if raw.get(name) is None:
             faults.append(f"{name} is missing.")
             return ""
-        return self._id(name, raw[name], vocab, faults) or ""
+        found = self._id(name, raw[name], vocab, faults)
+        return "" if found is None else found
 
     def _optional_id(self, name: str, one: object, faults: list[str]) -> Id | None:
         return None if one is None else self._id(name, one, None, faults)
@@ -197,6 +221,24 @@ class EventChecks:
     def _event_id(self, one: object, faults: list[str]) -> str | None:
         found = self._optional_id("event_id", one, faults)
         return None if found is None else str(found)
+
+    def _recommendation_id(self, one: object, faults: list[str]) -> str | None:
+        found = self._optional_id("recommendation_id", one, faults)
+        return None if found is None else str(found)
+
+    def _impression(self, value: object, faults: list[str]) -> str | None:
+        """Give the items shown as JSON text, each in the type of this log's ids."""
+        if value is None:
+            return None
+        if not isinstance(value, list):
+            faults.append(f"impression must be a list of item ids, found {shown(value)}.")
+            return None
+        if len(value) > self.limits.impression:
+            most = f"{self.limits.impression:,}"
+            faults.append(f"impression may name at most {most} items, found {len(value):,}.")
+            return None
+        ids = [self._id("impression", one, self.items, faults) for one in value]
+        return msgspec.json.encode(ids).decode()
 
     def _event_type(self, one: object, faults: list[str]) -> str | None:
         if one is None:

@@ -8,9 +8,9 @@ import msgspec
 import polars as pl
 
 from recency.errors import DataError
-from recency.serving.event_checks import EventChecks
-from recency.serving.events import ItemChange, Outcome
-from recency.serving.values import Unit, number, shown, to_instant, unknown_fields
+from recency.serving.intake.event_checks import EventChecks
+from recency.serving.intake.values import Unit, number, shown, to_instant, unknown_fields
+from recency.serving.log.events import ItemChange, Outcome
 
 # As they are stored: instants are microseconds.
 ITEM_COLUMNS: dict[str, type[pl.DataType] | pl.DataType] = {
@@ -20,6 +20,9 @@ ITEM_COLUMNS: dict[str, type[pl.DataType] | pl.DataType] = {
     "price": pl.Float64,
     "available_from": pl.Int64,
     "expires_at": pl.Int64,
+    "is_hidden": pl.Boolean,
+    "in_stock": pl.Boolean,
+    "domain": pl.String,
 }
 ITEM_FIELDS = ("item_id", *ITEM_COLUMNS)
 _TEXT_LENGTH = 20_000  # characters
@@ -55,6 +58,9 @@ class ItemChecks:
         found["text"] = _text("text", raw.get("text"), faults)
         found["categories"] = _categories(raw.get("categories"), faults)
         found["price"] = number("price", raw.get("price"), faults)
+        found["domain"] = _text("domain", raw.get("domain"), faults)
+        for name in ("is_hidden", "in_stock"):
+            found[name] = _flag(name, raw.get(name), faults)
         for name in ("available_from", "expires_at"):
             found[name] = _instant(name, raw.get(name), unit, faults)
         start, end = found["available_from"], found["expires_at"]
@@ -76,6 +82,13 @@ def _text(name: str, value: object, faults: list[str]) -> str | None:
         faults.append(f"{name} may have at most {_TEXT_LENGTH:,} characters, found {len(value):,}.")
         return None
     return value
+
+
+def _flag(name: str, value: object, faults: list[str]) -> bool | None:
+    if value is None or isinstance(value, bool):
+        return value
+    faults.append(f"{name} must be true or false, found {shown(value)}.")
+    return None
 
 
 def _categories(value: object, faults: list[str]) -> list[str] | None:

@@ -11,6 +11,8 @@ from recency.units import MICROSECONDS, epoch_unit, format_instant, parse_instan
 Unit = Literal["s", "ms", "us"]
 _UNIT_NAMES = {"s": "seconds", "ms": "milliseconds", "us": "microseconds", "ns": "nanoseconds"}
 
+_LARGEST = 3.4e38  # of 32 bits, in which models hold numbers
+
 
 def to_instant(value: object, unit: Unit = "us") -> int:
     """Turn ISO 8601 text or a number in ``unit`` into microseconds since 1970 UTC.
@@ -63,6 +65,9 @@ def number(name: str, value: object, faults: list[str]) -> float | None:
         return None
     if not _is_finite(value):
         faults.append(f"{name} must be a finite number, found {shown(value)}.")
+        return None
+    if abs(value) > _LARGEST:  # a model would take it for infinite
+        faults.append(f"{name} must lie between -3.4e38 and 3.4e38, found {shown(value)}.")
         return None
     return float(value)
 

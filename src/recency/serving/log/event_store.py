@@ -3,7 +3,8 @@
 Decisions:
 
 * **An answer means kept.** WAL with ``synchronous=FULL``; the outcome of an append is set only
-  after the commit that holds it has reached the disk.
+  after the commit that holds it has reached the disk. Weaker promises are chosen by name
+  (`durability`), and shown.
 * **Group commit.** One writer thread commits together whatever waits (`group_commit`).
 * **A repeat is harmless.** ``event_id`` is unique for the life of the file. The same id with the
   same event is a ``duplicate``, with another event it is ``rejected``.
@@ -11,12 +12,15 @@ Decisions:
   The writer re-opens the file and rewrites the log into the database before it takes anything new.
 * **One process.** A lock file keeps a second writer out, because two of them could not see each
   other's events.
+* **One numbering.** Events, items and changes of users share the numbers of the log; what is
+  deleted by an erasure leaves a gap.
 
 Ids keep their type: the columns have none, so an integer stays an integer and text stays text.
 """
 
 import contextlib
-import os
+import hashlib
+import logging
 import sqlite3
 import threading
 from collections.abc import Iterable, Sequence
@@ -24,42 +28,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from recency.errors import FormatError, RecencyError, StoreError
-from recency.serving.events import Event, ItemChange, Outcome
-from recency.serving.file_lock import FileLock
-from recency.serving.group_commit import EVENT_COLUMNS, GroupCommit
-from recency.serving.groups import Append, Deliver, Group
-from recency.serving.refusals import StoreFullError
+from recency.data.vocab import Id
+from recency.errors import RecencyError
+from recency.serving.log.durability import Durability
+from recency.serving.log.events import Event, ItemChange, Outcome, UserChange
+from recency.serving.log.file_lock import FileLock
+from recency.serving.log.group_commit import GroupCommit
+from recency.serving.log.groups import Append, Deliver, Group
+from recency.serving.log.identities import Identities
+from recency.serving.log.log_check import LogCheck
+from recency.serving.log.log_faults import check_file, explain
+from recency.serving.log.log_rows import CHANGE_COLUMNS, EVENT_COLUMNS
+from recency.serving.log.log_schema import connect, prepare
+from recency.serving.log.torn_tail import read_wal, torn_bytes
 from recency.serving.replies import Reply
+from recency.storage import sync
 
-APPLICATION_ID = 0x52434E59  # "RCNY", so that a foreign SQLite file is recognised
-SCHEMA_VERSION = 1
-_HEADER = b"SQLite format 3\x00"
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
-_SCHEMA = f"""
-BEGIN;
-CREATE TABLE events (
-    seq INTEGER PRIMARY KEY,
-    event_id TEXT NOT NULL UNIQUE,
-    user_id NOT NULL,
-    item_id NOT NULL,
-    time INTEGER NOT NULL,
-    event_type TEXT,
-    value REAL,
-    session_id,
-    context TEXT
-);
-CREATE TABLE items (
-    item_id PRIMARY KEY NOT NULL,
-    first_seq INTEGER NOT NULL,
-    seq INTEGER NOT NULL,
-    document TEXT NOT NULL
-);
-CREATE TABLE notes (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL);
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-COMMIT;
-"""
+logger = logging.getLogger(__name__)
 
 
 class EventStore:
@@ -69,24 +54,38 @@ class EventStore:
         path: The SQLite file; made when it does not exist.
         group_size: Most events of one transaction; one large append may exceed it.
         max_waiting: Most events that may be underway at once.
+        durability: ``"sync"``, ``"interval:50ms"`` or ``"memory"``: what a power loss may take.
+
+    Attributes:
+        durability: The same as facts, with ``mode`` and ``loss_window_seconds``.
+        torn_bytes: What the last crash left of an unfinished write; it was left out.
 
     Raises:
+        ConfigError: there is no such durability.
         FormatError: the file is no event store, is damaged, or comes from a newer version.
         StoreError: the file cannot be opened, or another process has it.
     """
 
     def __init__(
-        self, path: str | Path, *, group_size: int = 1024, max_waiting: int = 100_000
+        self,
+        path: str | Path,
+        *,
+        group_size: int = 1024,
+        max_waiting: int = 100_000,
+        durability: str | Durability = "sync",
     ) -> None:
         self.path = Path(path)
-        _check_file(self.path)
+        if isinstance(durability, str):
+            durability = Durability.parse(durability)
+        self.durability = durability
+        check_file(self.path)
         self._lock = FileLock(self.path)
         try:
             self._create()
             self._reader = self._connect()
             self._reading = threading.Lock()
             self._writer = GroupCommit(
-                self._connect, self._explain, Group.resolve, group_size, max_waiting
+                self._connect, self._explain, Group.resolve, group_size, max_waiting, durability
             )
         except BaseException as error:
             self._lock.release()
@@ -94,6 +93,7 @@ class EventStore:
                 raise self._explain(error) from error
             raise
         self._writer.start()
+        self._check = LogCheck.begun(self.path)
 
     def __enter__(self) -> Self:
         return self
@@ -120,6 +120,16 @@ class EventStore:
     def underway(self) -> int:
         """Count the events handed in whose outcome is still open."""
         return self._writer.underway
+
+    @property
+    def log_id(self) -> str:
+        """Name this log, so that a place in it is not taken for one in another."""
+        return hashlib.sha256(self.identities.salt.encode()).hexdigest()[:16]
+
+    @property
+    def identities(self) -> Identities:
+        """Tell which ids were merged into others, and which were erased."""
+        return self._writer.identities
 
     def deliver_to(self, deliver: Deliver) -> None:
         """Have each committed group given to ``deliver``, which must resolve it.
@@ -148,6 +158,49 @@ class EventStore:
         """Make descriptions of items durable; the newest one of an item replaces the older."""
         return self._writer.submit(Append(items=items))
 
+    def merge(self, anonymous: Id, user: Id) -> Reply[Outcome]:
+        """Make all events of one id, and those still to come, another's; durably.
+
+        Returns:
+            The place of the merge; a ``duplicate`` names that of the first one. It raises a
+            DataError where one of the two was erased or belongs to somebody else.
+        """
+        change = UserChange("merge", user, anonymous)
+        return self._writer.submit(Append(change=change)).then(lambda outcomes: outcomes[0])
+
+    def erase(self, user: Id) -> Reply[tuple[Outcome, int]]:
+        """Delete a user's events, and those of the ids merged into it; refuse what comes of it.
+
+        The events are searched for before the call returns, which takes a pass over the log.
+
+        Returns:
+            The place of the tombstone (a ``duplicate`` names that of the first one), and how many
+            events were deleted. Old pages may lie in the write-ahead log until `fold` is called.
+        """
+        searched = self.last_seq
+        ids = self.identities.family(user)
+        marks = ",".join("?" * len(ids))
+        found = self._search(f"SELECT seq FROM events WHERE user_id IN ({marks})", ids)
+        gone = [seq for (seq,) in found]
+        if self.identities.family(user) != ids:  # merged meanwhile: let the writer search
+            searched, gone = 0, []
+        append = Append(change=UserChange("erase", user), gone=gone, searched=searched)
+        return self._writer.submit(append).then(lambda outcomes: (outcomes[0], append.n_gone))
+
+    def bury(self, digest: str) -> Reply[Outcome]:
+        """Put up a tombstone of an id that is known by its digest only; see `identities`."""
+        change = UserChange("erase", digest=digest)
+        return self._writer.submit(Append(change=change)).then(lambda outcomes: outcomes[0])
+
+    def fold(self) -> bool:
+        """Fold the write-ahead log into the file and empty it; False while a reader is in it."""
+        with contextlib.closing(self._connect()) as connection:
+            try:
+                busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            except sqlite3.Error as error:
+                raise self._explain(error) from error
+        return not busy
+
     def write_note(self, name: str, value: str) -> None:
         """Keep one named text beside the events, and wait until it is on the disk."""
         self._writer.submit(Append(notes=[(name, value)])).result()
@@ -174,12 +227,56 @@ class EventStore:
         )
         return [(seq, ItemChange(*columns)) for seq, *columns in rows]
 
+    def read_changed_items(
+        self, since: int, after_seq: int = 0, limit: int = 4096
+    ) -> list[tuple[int, ItemChange]]:
+        """Give the items put after the entry ``since``, each once and as it is now.
+
+        An item stands where it was first put, or where it was last changed if it was there before.
+
+        Args:
+            since: A place in the log up to which the reader knows everything.
+            after_seq: Where the page before ended.
+            limit: Most rows.
+        """
+        place = "CASE WHEN first_seq > ?1 THEN first_seq ELSE seq END"
+        rows = self._query(
+            f"SELECT {place} AS place, item_id, document FROM items "
+            f"WHERE seq > ?1 AND place > ?2 ORDER BY place LIMIT ?3",
+            (since, after_seq, limit),
+        )
+        return [(seq, ItemChange(*columns)) for seq, *columns in rows]
+
+    def read_changes(self, after_seq: int = 0, limit: int = 4096) -> list[tuple[int, UserChange]]:
+        """Give the changes of users after a place in the log, oldest first.
+
+        An erasure names no user here, only a digest: see `identities`.
+        """
+        rows = self._query(
+            f"SELECT {CHANGE_COLUMNS} FROM user_changes WHERE seq > ? ORDER BY seq LIMIT ?",
+            (after_seq, limit),
+        )
+        return [(seq, UserChange(*columns)) for seq, *columns in rows]
+
+    def events_of(self, ids: Sequence[Id]) -> list[tuple[int, Event]]:
+        """Give the events kept under some users' ids, by a pass over the log."""
+        marks = ",".join("?" * len(ids))
+        rows = self._search(
+            f"SELECT {EVENT_COLUMNS} FROM events WHERE user_id IN ({marks}) ORDER BY seq", ids
+        )
+        return [(seq, Event(*columns)) for seq, *columns in rows]
+
+    def users(self) -> list[Id]:
+        """List the ids under which events are kept, by a pass over the log."""
+        return [one for (one,) in self._search("SELECT DISTINCT user_id FROM events", ())]
+
     def count_events(self) -> int:
         """Count the events in the log."""
         return int(self._query("SELECT count(*) FROM events", ())[0][0])
 
     def close(self) -> None:
         """Write what waits, fold the log into the file and let other processes in."""
+        self._check.close()
         self._writer.close()
         with self._reading:
             self._reader.close()
@@ -192,96 +289,31 @@ class EventStore:
         except sqlite3.Error as error:
             raise self._explain(error) from error
 
-    def _create(self) -> None:
-        connection = self._connect()
+    def _search(self, statement: str, values: Sequence[object]) -> list[Any]:
+        """Look through the whole log, on a connection of its own: others go on reading."""
         try:
-            # Asked of the database, not of the file: a first start may have died half-way.
-            if not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
-                connection.executescript(_SCHEMA)
-                _sync_folder(self.path.parent)
-            self._check_schema(connection)
-        finally:
-            connection.close()
+            with contextlib.closing(self._connect()) as connection:
+                return connection.execute(statement, tuple(values)).fetchall()
+        except sqlite3.Error as error:
+            raise self._explain(error) from error
 
-    def _check_schema(self, connection: sqlite3.Connection) -> None:
-        if connection.execute("PRAGMA application_id").fetchone()[0] != APPLICATION_ID:
-            raise FormatError(
-                f"expected an event store of Recency, found another SQLite database: {self.path}. "
-                f"It was left as it is; name another file with --events."
+    def _create(self) -> None:
+        wal = read_wal(self.path)
+        with contextlib.closing(self._connect()) as connection:
+            if prepare(connection, self.path):
+                sync(self.path.parent)
+            _, n_frames, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        self.torn_bytes = torn_bytes(wal, n_frames)
+        if self.torn_bytes:
+            logger.warning(
+                "the end of %s-wal was incomplete: %d bytes were left out, which is what a crash "
+                "leaves of a write that was not acknowledged",
+                self.path,
+                self.torn_bytes,
             )
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version != SCHEMA_VERSION:
-            raise FormatError(
-                f"expected an event store of version {SCHEMA_VERSION}, found version {version}: "
-                f"{self.path}. Open it with the version of Recency that wrote it."
-            )
-        verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        if verdict != "ok":
-            raise _damage(self.path, verdict)
 
     def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self.path,
-            timeout=5.0,
-            isolation_level=None,
-            check_same_thread=False,
-            cached_statements=256,
-        )
-        try:
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            connection.execute("PRAGMA synchronous = FULL")
-            connection.execute("PRAGMA fullfsync = ON")  # macOS: its plain fsync is not one
-        except BaseException:
-            connection.close()
-            raise
-        return connection
+        return connect(self.path, self.durability.synchronous)
 
     def _explain(self, error: sqlite3.Error) -> RecencyError:
-        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-        name = getattr(error, "sqlite_errorname", type(error).__name__)
-        if code in _DAMAGED:
-            return _damage(self.path, str(error))
-        if code == sqlite3.SQLITE_FULL:
-            return StoreFullError(
-                f"the disk that holds {self.path} is full; nothing of this call is kept. "
-                f"Free some space, then send the events again."
-            )
-        return StoreError(
-            f"could not write or read {self.path}: {error} ({name}). Nothing of this call is "
-            f"acknowledged; check the disk, then send the events again with the same event_id."
-        )
-
-
-def _check_file(path: Path) -> None:
-    """Look at a file before SQLite does, which would call much of this 'disk I/O error'."""
-    if path.is_dir():
-        raise StoreError(f"expected a file for the events, found a folder: {path}.")
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            with path.open("rb") as file:
-                header = file.read(len(_HEADER))
-        except PermissionError as error:
-            raise StoreError(f"expected to read {path}, found: {error.strerror}.") from error
-        if header and header != _HEADER:
-            raise FormatError(
-                f"expected an event store (an SQLite file), found something else: {path}. "
-                f"It was left as it is; name another file with --events."
-            )
-
-
-def _damage(path: Path, what: str) -> FormatError:
-    return FormatError(
-        f"the event store {path} is damaged: {what}. Put back a copy, or save what can be read: "
-        f"sqlite3 {path.name} .recover | sqlite3 rescued.sqlite"
-    )
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the name of a new file durable too, not only its content."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+        return explain(error, self.path)

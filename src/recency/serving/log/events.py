@@ -1,4 +1,4 @@
-"""What the event log holds: events, items, and what became of each one handed in."""
+"""What the event log holds: events, items, user changes, and what became of each one handed in."""
 
 from typing import Literal
 
@@ -13,6 +13,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     """One checked event, as it is stored.
 
     ``time`` is microseconds since 1970 UTC; ``context`` is JSON text of a flat object, or None.
+    ``recommendation_id`` names the answer that led to the event, and ``impression`` is JSON text:
+    the items that were shown.
     """
 
     event_id: str
@@ -23,6 +25,8 @@ class Event(msgspec.Struct, frozen=True, gc=False):
     value: float | None = None
     session_id: Id | None = None
     context: str | None = None
+    recommendation_id: str | None = None
+    impression: str | None = None
 
     def says_the_same(self, other: "Event") -> bool:
         """Tell whether two events under one id are one event.
@@ -42,6 +46,20 @@ class ItemChange(msgspec.Struct, frozen=True, gc=False):
 
     item_id: Id
     document: str
+
+
+class UserChange(msgspec.Struct, frozen=True, gc=False):
+    """One entry of the log that is about a user, not about what the user did.
+
+    A ``merge`` makes all events of ``anonymous_id`` those of ``user_id``. An ``erase`` says that
+    nothing is kept of the id with this ``digest`` (`recency.serving.log.identities`); ``user_id``
+    names it while the change is on its way, and is None when it is read from the log.
+    """
+
+    kind: Literal["merge", "erase"]
+    user_id: Id | None = None
+    anonymous_id: Id | None = None
+    digest: str | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -3,8 +3,9 @@
 Everything that waits is written in one transaction, and nothing is reported before that transaction
 is on the disk. There is no timer: while one group syncs, the next one gathers.
 
-Rows are inserted a hundred to a statement rather than one by one: the statement runs without the
-interpreter's lock, and each return to it can wait for a whole turn of a busy event loop.
+Where durability is by interval, a commit only hands its pages to the operating system, and one
+commit an interval waits for the disk, which makes all before it safe. If none comes, the writer
+makes one.
 """
 
 import contextlib
@@ -12,24 +13,30 @@ import logging
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from functools import lru_cache
+from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
-import msgspec
-
+from recency.data.vocab import Id
 from recency.errors import RecencyError, StoreError
-from recency.serving.events import Event, ItemChange, Outcome
-from recency.serving.groups import Append, Deliver, Group, report
+from recency.serving.log.durability import SYNC, Durability
+from recency.serving.log.events import Event, Outcome, UserChange
+from recency.serving.log.groups import Append, Deliver, Group, report
+from recency.serving.log.identities import Identities
+from recency.serving.log.log_rows import (
+    entries_after,
+    events_by_id,
+    insert_events,
+    newest_seq,
+    put_items,
+)
+from recency.serving.log.user_changes import write_change
 from recency.serving.refusals import OverloadedError, StoppedError, StoreFullError
 from recency.serving.replies import Outbox, Reply, settle
 
 logger = logging.getLogger(__name__)
 
-EVENT_COLUMNS = "seq, event_id, user_id, item_id, time, event_type, value, session_id, context"
 _CLOSED = "the event store is closed: nothing was taken; send it again later."
 _PROBE_SECONDS = 1.0
-_ROWS = 100  # 9 columns each: below the 999 variables that every SQLite allows
 
 
 class GroupCommit(threading.Thread):
@@ -42,6 +49,7 @@ class GroupCommit(threading.Thread):
             it is must resolve the group.
         group_size: Most events of one transaction; one large append may exceed it.
         max_waiting: Most events that may be underway at once.
+        durability: When the disk is waited for.
     """
 
     def __init__(
@@ -51,13 +59,17 @@ class GroupCommit(threading.Thread):
         deliver: Deliver,
         group_size: int = 1024,
         max_waiting: int = 100_000,
+        durability: Durability = SYNC,
     ) -> None:
         super().__init__(name="recency-writer", daemon=True)
         self.deliver = deliver
         self._connect, self._describe = connect, describe
         self._group_size, self._max_waiting = group_size, max_waiting
+        self._durability = durability
+        self._unsynced: float | None = None  # since when something waits for its sync
         self._connection = connect()
-        self.last_seq = _last_seq(self._connection)
+        self.last_seq = newest_seq(self._connection)
+        self.identities = Identities.read(self._connection)
         self.failing: RecencyError | None = None
         self._queue: SimpleQueue[list[Append] | None] = SimpleQueue()
         self._outbox: Outbox[Append] = Outbox(self._send)
@@ -133,16 +145,34 @@ class GroupCommit(threading.Thread):
         return appends
 
     def _first(self) -> list[Append] | None:
-        """Wait for the first append, and see meanwhile whether a failing disk is well again.
+        """Wait for the first append; meanwhile sync what waits for it, and see whether a failing
+        disk is well again.
 
         Who is told that events cannot be taken may send none until he is told that they can.
         """
-        while self.failing is not None:
+        while True:
+            wait = _PROBE_SECONDS if self.failing is not None else self._until_sync()
             try:
-                return self._queue.get(timeout=_PROBE_SECONDS)
+                return self._queue.get(timeout=wait)
             except Empty:
-                self._probe()
-        return self._queue.get()
+                self._probe() if self.failing is not None else self._sync()
+
+    def _until_sync(self) -> float | None:
+        """Give the seconds until a sync is due, 0 when it is overdue; None for never."""
+        longest = self._durability.longest_wait
+        if self._unsynced is None or longest is None:
+            return None
+        return max(0.0, self._unsynced + longest - time.monotonic())
+
+    def _sync(self) -> None:
+        """Wait for the disk, without an event to write: any commit makes all before it safe."""
+        try:
+            self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute("INSERT OR REPLACE INTO notes VALUES ('synced', '')")
+            self._unsynced = None
+            self._connection.execute(f"PRAGMA synchronous = {self._durability.synchronous}")
+        except sqlite3.Error as error:
+            self._explain(error)
 
     def _probe(self) -> None:
         try:
@@ -159,56 +189,73 @@ class GroupCommit(threading.Thread):
             self._reopen()
         started = time.perf_counter()
         offered: dict[str, Event] = {}
+        erased = self._screen(group)
         for append in group.appends:
             for event in append.events:
-                offered.setdefault(event.event_id, event)
+                if event.user_id not in erased:
+                    offered.setdefault(event.event_id, event)
         known: dict[str, tuple[int, Event]] = {}
         try:
             self._commit(group, list(offered.values()))
         except sqlite3.IntegrityError:  # some id is in the log already; rare, so looked up only now
-            known = dict(self._look_up(list(offered)))
+            known = dict(events_by_id(self._connection, list(offered)))
             self._commit(group, [one for one in offered.values() if one.event_id not in known])
         group.seconds = time.perf_counter() - started
-        report(group, offered, known)
+        report(group, offered, known, self.identities, erased)
+
+    def _screen(self, group: Group) -> frozenset[Id]:
+        """Put the events of merged ids under their user's, and find those of erased ids."""
+        erased: frozenset[Id] = frozenset()
+        for append in group.appends:
+            append.events, found = self.identities.screened(append.events)
+            erased |= found
+        return erased
 
     def _commit(self, group: Group, events: list[Event]) -> None:
         seq, connection = self.last_seq, self._connection
+        in_full = self._until_sync() == 0.0
+        if in_full:
+            connection.execute("PRAGMA synchronous = FULL")
+        began = time.monotonic()
         connection.execute("BEGIN IMMEDIATE")
         try:
-            for start in range(0, len(events), _ROWS):
-                part = events[start : start + _ROWS]
-                connection.execute(_insert(len(part)), _values(part, seq + 1 + start))
+            insert_events(connection, events, seq + 1)
             seq += len(events)
             items = {one.item_id: one for append in group.appends for one in append.items}
-            for number, item in enumerate(items.values(), seq + 1):
-                connection.execute(_UPSERT, (item.item_id, number, item.document))
+            put_items(connection, list(items.values()), seq + 1)
             seq += len(items)
+            changes: list[tuple[int, UserChange]] = []
             for append in group.appends:
                 connection.executemany("INSERT OR REPLACE INTO notes VALUES (?, ?)", append.notes)
+                if append.change is not None:
+                    entries = write_change(connection, self.identities, append, seq)
+                    changes += entries
+                    seq += len(entries)
             connection.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
+        self._note_sync(in_full, began)
         group.events = list(enumerate(events, self.last_seq + 1))
         group.items = list(items.values())
+        group.changes = changes
         group.last_seq = self.last_seq = seq
+
+    def _note_sync(self, in_full: bool, began: float) -> None:
+        """Remember since when something waits for the disk."""
+        if in_full:
+            self._unsynced = None
+            self._connection.execute(f"PRAGMA synchronous = {self._durability.synchronous}")
+        elif self._durability.longest_wait is not None and self._unsynced is None:
+            self._unsynced = began
 
     def _roll_back(self) -> None:
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
+            self.identities = Identities.read(self._connection)
         except sqlite3.Error:
             self._must_reopen = True
-
-    def _look_up(self, ids: list[str]) -> Iterator[tuple[str, tuple[int, Event]]]:
-        for start in range(0, len(ids), 500):
-            part = ids[start : start + 500]
-            marks = ",".join("?" * len(part))
-            rows = self._connection.execute(
-                f"SELECT {EVENT_COLUMNS} FROM events WHERE event_id IN ({marks})", part
-            )
-            for seq, *columns in rows:
-                yield columns[0], (seq, Event(*columns))
 
     def _explain(self, error: Exception) -> RecencyError:
         if isinstance(error, sqlite3.Error):
@@ -240,19 +287,13 @@ class GroupCommit(threading.Thread):
                 "the event store is being repaired after a failed write and another program reads "
                 "it; close that program, then send the event again."
             )
-        found = self._connection.execute(
-            f"SELECT {EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq", (self.last_seq,)
-        ).fetchall()
-        items = self._connection.execute(
-            "SELECT item_id, document FROM items WHERE seq > ? ORDER BY seq", (self.last_seq,)
-        ).fetchall()
-        self._must_reopen = False
-        self.last_seq = _last_seq(self._connection)
-        if found or items:
-            logger.warning("%d events of a failed write were in the log after all", len(found))
-            events = [(seq, Event(*columns)) for seq, *columns in found]
-            changes = [ItemChange(*columns) for columns in items]
-            self._hand_over(Group([], events, changes, last_seq=self.last_seq))
+        events, items, changes = entries_after(self._connection, self.last_seq)
+        self._must_reopen, self._unsynced = False, None
+        self.last_seq = newest_seq(self._connection)
+        self.identities = Identities.read(self._connection)
+        if events or items or changes:
+            logger.warning("%d events of a failed write were in the log after all", len(events))
+            self._hand_over(Group([], events, items, changes, last_seq=self.last_seq))
 
     def _hand_over(self, group: Group) -> None:
         try:
@@ -264,32 +305,3 @@ class GroupCommit(threading.Thread):
     def _settle(self, size: int) -> None:
         with self._lock:
             self._underway -= size
-
-
-# `first_seq` stays: it is where a replay brings the item in, so that rows are given as they were.
-_UPSERT = (
-    "INSERT INTO items (item_id, first_seq, seq, document) VALUES (?1, ?2, ?2, ?3) "
-    "ON CONFLICT (item_id) DO UPDATE SET document = excluded.document, seq = excluded.seq"
-)
-
-
-@lru_cache(_ROWS)
-def _insert(n_rows: int) -> str:
-    row = "(?,?,?,?,?,?,?,?,?)"
-    return f"INSERT INTO events ({EVENT_COLUMNS}) VALUES {','.join([row] * n_rows)}"
-
-
-def _values(events: list[Event], first_seq: int) -> list[object]:
-    values: list[object] = []
-    for seq, event in enumerate(events, first_seq):
-        values.append(seq)
-        values += msgspec.structs.astuple(event)  # its fields are the columns, in their order
-    return values
-
-
-def _last_seq(connection: sqlite3.Connection) -> int:
-    row = connection.execute(
-        "SELECT max(coalesce((SELECT max(seq) FROM events), 0), "
-        "coalesce((SELECT max(seq) FROM items), 0))"
-    ).fetchone()
-    return int(row[0])

@@ -1,0 +1,1 @@
+"""What is known, written down: snapshots, backups, and the hash of it all."""

@@ -1,0 +1,1 @@
+"""What concerns one user as a whole: merged, exported, erased."""
