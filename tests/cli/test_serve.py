@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.service.shop import untrained_shop
+from benchmarks.serving.shop import untrained_shop
 
 
 class Process:
@@ -140,7 +141,9 @@ def test_what_is_underway_is_finished_before_the_end(serve, shop):
     threads = [threading.Thread(target=work, args=(f"t{n}",)) for n in range(4)]
     for thread in threads:
         thread.start()
-    stop.wait(0.5)
+    until = time.monotonic() + 30
+    while len(acknowledged) <= 20 and time.monotonic() < until:
+        stop.wait(0.05)
     code, said = server.end()
     stop.set()
     for thread in threads:

@@ -26,8 +26,14 @@ _PANELS = {
     "fit": "Learn and judge",
     "tune": "Learn and judge",
     "evaluate": "Learn and judge",
+    "replay": "Learn and judge",
     "recommend": "Learn and judge",
     "serve": "Run",
+    "learn": "Run",
+    "models": "Run",
+    "backup": "Run",
+    "restore": "Run",
+    "keys": "Run",
 }
 
 

@@ -191,8 +191,8 @@ def _serve(
     """Serve the model and the page until interrupted."""
     from recency.serving.app import create_app
     from recency.serving.engine import Engine
-    from recency.serving.event_store import EventStore
     from recency.serving.http.access import LOOPBACK
+    from recency.serving.log.event_store import EventStore
     from recency.serving.server import address_of, run
     from recency.studio import mount
 
@@ -209,7 +209,7 @@ def _serve(
                 threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
             if exit_after_ready:
                 threading.Thread(target=_stop_when_ready, args=(address,), daemon=True).start()
-            run(app, taken)
+            run(app, [taken])
 
 
 # --- the small parts -----------------------------------------------------------------------------

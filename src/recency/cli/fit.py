@@ -165,7 +165,8 @@ def _run_folder(folder: Path, settings: RunConfig) -> "RunFolder":
     from recency.training.tracking.run_folder import RunFolder
     from recency.units import parse_duration
 
-    half_life = parse_duration(settings.model.fallback_half_life)
+    asked = settings.model.fallback_half_life
+    half_life = asked if asked == "fit" else parse_duration(asked)
     sections = {
         "data": asdict(settings.data),
         "model": {"fallback_half_life": half_life},

@@ -9,6 +9,7 @@ from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeE
 
 if TYPE_CHECKING:
     from recency.data.preparation import Progress as PreparationProgress
+    from recency.online.arms import Told
     from recency.training.config import Progress as TrainingProgress
     from recency.training.config import TrainingStep
     from recency.tuning.search import Progress as TuningProgress
@@ -68,6 +69,20 @@ def tuning_bar() -> Iterator["TuningProgress"]:
             best = "" if step.best is None else f", best NDCG@10 {step.best:.4f}"
             facts = f"{step.done}/{step.trials}, {step.pruned} ended early{best}"
             bar.update(task, total=step.trials, completed=step.done, facts=facts)
+
+        yield show
+
+
+@contextmanager
+def replay_bar() -> Iterator["Told"]:
+    """Show how far each arm has lived through the log; give the callback for it."""
+    with _bar() as bar:
+        arms: dict[str, int] = {}
+
+        def show(arm: str, done: int, periods: int) -> None:
+            if arm not in arms:
+                arms[arm] = bar.add_task(f"Replaying {arm}", total=periods)
+            bar.update(arms[arm], completed=done)  # type: ignore[arg-type]  # rich's TaskID is an int
 
         yield show
 

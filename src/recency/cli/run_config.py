@@ -64,7 +64,7 @@ class ModelSection:
     dropout: float | None = None
     experts: bool = True
     request_time: Literal["unknown", "known"] = "known"  # what is saved here is for service
-    fallback_half_life: str | float = "7d"
+    fallback_half_life: str | float = "fit"
     seed: int = 0
 
 
