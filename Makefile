@@ -6,6 +6,7 @@
 #   make fix      format, and mend what the linter can mend
 #   make docs     build the documentation into site/
 #   make results  render docs/results.md and the README's table from benchmarks/results/
+#   make soak     the fault tests at full size, recorded
 #   make bench    run the benchmarks; DATA=folder holds the public event logs
 #   make peers    the environments of the libraries that we compare with, under .venvs/
 #   make clean    remove what was built, .venv included
@@ -20,7 +21,7 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test check fix docs results bench peers browser clean lint types
+.PHONY: demo test check fix docs results soak bench peers browser clean lint types
 
 demo: $(VENV)/.run-ready
 	$(BIN)/recency demo $(DEMO)
@@ -49,6 +50,9 @@ docs: $(VENV)/.dev-ready
 results: $(VENV)/.dev-ready
 	$(BIN)/python -m benchmarks.render
 
+soak: $(VENV)/.dev-ready
+	$(BIN)/python -m pytest tests/faults -m "not gpu" --soak
+
 bench: $(VENV)/.dev-ready peers
 	$(BIN)/python -m benchmarks.reading.run $(DATA)/globo-news
 	$(BIN)/python -m benchmarks.accuracy.run time $(foreach log,ml-100k ml-latest-2k deskdrop online-retail globo-news,$(DATA)/$(log))
@@ -60,8 +64,12 @@ bench: $(VENV)/.dev-ready peers
 	$(BIN)/python -m benchmarks.speed.reach $(DATA)/ml-1m-order
 	$(BIN)/python -m benchmarks.speed.items lstm
 	$(BIN)/python -m benchmarks.speed.scale runs/scale --minutes 3
-	$(BIN)/python -m benchmarks.service.load
-	$(BIN)/python -m benchmarks.service.kill
+	$(BIN)/python -m benchmarks.serving.load
+	$(BIN)/python -m benchmarks.serving.kill
+	$(BIN)/python -m benchmarks.serving.recommend
+	$(BIN)/python -m benchmarks.serving.one_event
+	$(BIN)/python -m benchmarks.serving.cold_start
+	$(BIN)/python -m benchmarks.online.run $(DATA)/globo-news $(DATA)/deskdrop
 	$(BIN)/python -m benchmarks.render
 
 peers: .venvs/recbole/.ready .venvs/rectools/.ready

@@ -22,9 +22,10 @@ TITLES = {
     "accuracy_paired": "Accuracy: paired differences",
     "encoders": "What encoders cost",
     "evaluation": "Full evaluation: time and memory",
+    "online": "Learning while it runs",
     "reading": "Reading and preparing a log",
-    "service": "The service",
-    "service_kill": "The service, killed",
+    "serving": "The service",
+    "faults": "The service, under fault",
     "speed": "Training: speed",
 }
 # What the README tells of each table, beside the NDCG.
@@ -32,8 +33,9 @@ IN_SHORT = {
     "speed": ("targets_per_second", "speedup_vs_fastest_peer", "share_of_ceiling"),
     "reading": ("seconds", "times faster than RecBole"),
     "evaluation": ("seconds", "targets a second"),
-    "service": ("requests_per_second", "events_per_second", "p50_ms", "p99_ms"),
-    "service_kill": ("kills", "acknowledged", "lost", "doubled", "answers_changed"),
+    "serving": ("requests_per_second", "events_per_second", "p50_ms", "p99_ms", "seconds"),
+    "faults": ("runs", "kills", "acknowledged", "lost", "doubled"),
+    "online": ("ndcg@10", "gain_over_frozen", "ratio_to_refit", "cost_ratio_to_refit"),
 }
 # The columns shown where a table holds more than a page can; the file has them all.
 _DIFFERENCES = ("ndcg@10", "ndcg@10 share", "ndcg@10 p", "ndcg@10 gap>1h", "ndcg@10 gap>7d")

@@ -1,6 +1,6 @@
 """Kill the service while it takes events, again and again, and count what is lost or doubled.
 
-    python -m benchmarks.service.kill [--kills 20] [--dirty]
+    python -m benchmarks.serving.kill [--kills 20] [--dirty]
 
 Clients send single events and batches without a pause. In the midst of it the server is killed with
 SIGKILL, started again, and each client repeats what was not answered, under the same ids. At the
@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import record
-from benchmarks.service.server import Server
-from benchmarks.service.shop import START, untrained_shop
+from benchmarks.serving.server import Server
+from benchmarks.serving.shop import START, untrained_shop
 
 N_USERS, N_ITEMS, N_EVENTS = 100, 500, 5_000
 ASKED_AT = "2026-06-01T00:00:00Z"
@@ -108,12 +108,12 @@ def main() -> None:
     faults = ("lost", "doubled", "misapplied", "answers_changed", "refused")
     row = {
         "data": f"generated: {N_USERS} users, {N_ITEMS} items",
-        "protocol": f"{arguments.kills} SIGKILL during ingest, {arguments.kills} at rest",
+        "protocol": f"T1, {arguments.kills} SIGKILL during ingest, {arguments.kills} at rest",
         "model": "gru(dim=64), untrained",
         "seed": arguments.seed,
         "metrics": metrics,
     }
-    print(record("service_kill", [row], dirty=arguments.dirty))
+    print(record("faults", [row], dirty=arguments.dirty))
     if any(metrics[name] for name in faults):
         raise SystemExit("events were lost, doubled, or answers changed")
 

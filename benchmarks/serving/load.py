@@ -1,6 +1,6 @@
-"""How much the service takes, over loopback: durable events, and recommendations.
+"""How much the service takes, over loopback: durable events, recommendations, and both in turn.
 
-    python -m benchmarks.service.load [--seconds 10] [--items 10000 100000] [--dirty]
+    python -m benchmarks.serving.load [--seconds 10] [--items 10000 100000] [--dirty]
 
 Server and load generator share the machine. The generator is wrk, where it is installed, else a
 client of our own, which is slower and says so in its rows. It is bounded: each connection waits for
@@ -20,15 +20,26 @@ from statistics import median
 from typing import Any
 
 from benchmarks.record import Row, record
-from benchmarks.service.closed_loop import closed_loop
-from benchmarks.service.server import Server
-from benchmarks.service.shop import untrained_shop
+from benchmarks.serving.closed_loop import closed_loop
+from benchmarks.serving.paced import paced
+from benchmarks.serving.server import Server
+from benchmarks.serving.shop import untrained_shop
+from benchmarks.serving.visible import visible
+from recency.nn.tide import Tide
 
 SCRIPT = Path(__file__).with_name("load.lua")
-N_USERS, N_EVENTS = 5_000, 200_000
+N_USERS, N_EVENTS, N_PAIRS = 5_000, 200_000, 10_000
 EVENTS_OF = {"single": 1, "batch": 256}
 # Kind and connections: one connection shows the time of one request, many show the rate.
-TRIALS = (("recommend", 1), ("recommend", 32), ("single", 1), ("single", 64), ("batch", 4))
+TRIALS = (
+    ("recommend", 1),
+    ("recommend", 32),
+    ("recommend at 300/s", 16),
+    ("single", 1),
+    ("single", 64),
+    ("batch", 4),
+)
+RATES = {"recommend at 300/s": 300.0}  # sent at a rate by a client of our own
 
 
 def main() -> None:
@@ -43,29 +54,30 @@ def main() -> None:
         rows.append(disk(Path(folder)))
         for n_items in arguments.items:
             rows += measured(Path(folder) / str(n_items), n_items, arguments.seconds)
-    print(record("service", rows, dirty=arguments.dirty))
+    print(record("serving", rows, dirty=arguments.dirty))
 
 
 def measured(folder: Path, n_items: int, seconds: float) -> list[Row]:
     """Serve a catalogue of some size, and put it through every trial."""
-    shop = untrained_shop(folder, n_items, N_USERS, N_EVENTS)
+    n_events = N_EVENTS + (n_items if n_items > N_EVENTS // 2 else 0)
+    shop = untrained_shop(folder, n_items, N_USERS, n_events, encoder=Tide(dim=64))
     server = Server(shop)
     for n in range(N_USERS):  # a user's history is read when he is first asked about
         server.get(f"/v1/users/u{n}/recommendations?k=1")
+    about = {
+        "data": f"generated: {n_items:,} items, {N_USERS:,} users, {n_events:,} events",
+        "model": "tide(dim=64), untrained",
+        "seed": 0,
+    }
     rows = []
     for kind, connections in TRIALS:
         trial(server, kind, connections, n_items, seconds / 4)  # not measured
         metrics = trial(server, kind, connections, n_items, seconds)
-        row = {
-            "data": f"generated: {n_items:,} items, {N_USERS:,} users, {N_EVENTS:,} events",
-            "protocol": f"{kind}, {connections} connections, loopback, {generator()}",
-            "model": "gru(dim=64), untrained",
-            "seed": 0,
-            "metrics": metrics,
-            "peak_mb": peak_mb(server.process.pid),
-        }
-        print(f"{n_items:,} items, {row['protocol']}: {metrics}")
-        rows.append(row)
+        rows.append(about | {"protocol": protocol(kind, connections), "metrics": metrics})
+    rows.append(about | pairs(server, n_items))
+    for row in rows:
+        row["peak_mb"] = peak_mb(server.process.pid)
+        print(f"{n_items:,} items, {row['protocol']}: {row['metrics']}")
     if server.stop() != 0:
         raise RuntimeError("the server did not end well")
     return rows
@@ -75,7 +87,10 @@ def trial(
     server: Server, kind: str, connections: int, n_items: int, seconds: float
 ) -> dict[str, float]:
     """Send requests of one kind over some connections for a while."""
-    if generator() == "wrk":
+    found: dict[str, Any]
+    if kind in RATES:
+        found = paced(server.port, RATES[kind], N_USERS, seconds, connections)
+    elif generator() == "wrk":
         command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", SCRIPT]
         done = subprocess.run(
             [*map(str, command), server.address, "--", kind, str(N_USERS), str(n_items)],
@@ -83,7 +98,7 @@ def trial(
             text=True,
             check=True,
         )
-        found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        found = json.loads(done.stdout.splitlines()[-1])
     else:
         found = closed_loop(server.port, kind, connections, N_USERS, n_items, seconds)
     rate = found["requests"] / found["seconds"]
@@ -96,6 +111,25 @@ def trial(
     if kind in EVENTS_OF:
         metrics["events_per_second"] = round(rate * EVENTS_OF[kind], 1)
     return metrics
+
+
+def pairs(server: Server, n_items: int) -> Row:
+    """Post an event and ask at once, many times; the answer must have seen it."""
+    found = visible(server.port, N_PAIRS, N_USERS, n_items)
+    times = sorted(found.seconds)
+    metrics = {
+        "pairs": len(times),
+        "unseen": found.unseen,
+        "p50_ms": round(1000 * times[len(times) // 2], 3),
+        "p99_ms": round(1000 * times[len(times) * 99 // 100], 3),
+    }
+    return {"protocol": "visible: event, then question, 8 clients, loopback", "metrics": metrics}
+
+
+def protocol(kind: str, connections: int) -> str:
+    """Say what is sent over how many connections, and by whom."""
+    sender = "our own client" if kind in RATES else generator()
+    return f"{kind}, {connections} connections, loopback, {sender}"
 
 
 def generator() -> str:

@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from recency.data.log import Log
+from recency.nn.encoder import Encoder
 from recency.nn.recurrent import GRU
 from recency.recommender import SequenceRecommender
 
@@ -15,7 +16,13 @@ START = 1_767_225_600_000_000  # 2026-01-01T00:00Z
 
 
 def untrained_shop(
-    folder: Path, n_items: int, n_users: int, n_events: int, dim: int = 64, seed: int = 0
+    folder: Path,
+    n_items: int,
+    n_users: int,
+    n_events: int,
+    dim: int = 64,
+    seed: int = 0,
+    encoder: Encoder | None = None,
 ) -> Path:
     """Save a model of random weights that knows a generated log of thirty days.
 
@@ -35,5 +42,7 @@ def untrained_shop(
         }
     )
     with patch("recency.recommender.train", return_value=None):
-        SequenceRecommender(GRU(dim=dim), seed=seed).fit(Log.from_frame(frame)).save(folder)
+        SequenceRecommender(encoder or GRU(dim=dim), seed=seed).fit(Log.from_frame(frame)).save(
+            folder
+        )
     return folder

@@ -1,0 +1,1 @@
+"""Learning while it runs, against frozen weights, live popularity and refits."""

@@ -1,0 +1,1 @@
+"""The service against its goals: how much, how soon, how many."""
