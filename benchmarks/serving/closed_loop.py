@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 import time
+from collections.abc import Sequence
 
 
 def closed_loop(
@@ -20,15 +21,27 @@ async def _run(
     requests = [_request(kind, n_users, n_items, ways) for _ in range(256)]
     started = time.perf_counter()
     clients = [_client(port, requests, n, started + seconds) for n in range(connections)]
-    done = await asyncio.gather(*clients)
+    return summary(await asyncio.gather(*clients), time.perf_counter() - started)
+
+
+def summary(done: Sequence[tuple[list[float], int]], seconds: float) -> dict[str, float]:
+    """Sum up the times of requests and the errors of several clients."""
     times = sorted(one for times, _ in done for one in times)
     return {
         "requests": len(times),
-        "seconds": time.perf_counter() - started,
+        "seconds": seconds,
         "p50_ms": 1000 * times[len(times) // 2],
         "p99_ms": 1000 * times[len(times) * 99 // 100],
         "errors": sum(errors for _, errors in done),
     }
+
+
+async def answer(reader: asyncio.StreamReader) -> bool:
+    """Read one answer to its end; say whether it was 200."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    lengths = (line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+    await reader.readexactly(int(next(lengths).split(b":")[1]))
+    return head.startswith(b"HTTP/1.1 200")
 
 
 async def _client(
@@ -38,15 +51,8 @@ async def _client(
     times, errors, n = [], 0, first
     while (started := time.perf_counter()) < end:
         writer.write(requests[n % len(requests)])
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(
-            int(line.split(b":")[1])
-            for line in head.lower().split(b"\r\n")
-            if line.startswith(b"content-length:")
-        )
-        await reader.readexactly(length)
+        errors += not await answer(reader)
         times.append(time.perf_counter() - started)
-        errors += not head.startswith(b"HTTP/1.1 200")
         n += 1
     writer.close()
     return times, errors

@@ -8,6 +8,8 @@ import asyncio
 import random
 import time
 
+from benchmarks.serving.closed_loop import answer, summary
+
 
 def paced(
     port: int, rate: float, n_users: int, seconds: float, connections: int = 32
@@ -30,15 +32,7 @@ async def _run(
         due.put_nowait((at, f"GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n".encode()))
     for _ in clients:
         due.put_nowait(None)
-    done = await asyncio.gather(*clients)
-    times = sorted(one for times, _ in done for one in times)
-    return {
-        "requests": len(times),
-        "seconds": time.perf_counter() - started,
-        "p50_ms": 1000 * times[len(times) // 2],
-        "p99_ms": 1000 * times[len(times) * 99 // 100],
-        "errors": sum(errors for _, errors in done),
-    }
+    return summary(await asyncio.gather(*clients), time.perf_counter() - started)
 
 
 async def _client(
@@ -49,14 +43,7 @@ async def _client(
     while (one := await due.get()) is not None:
         at, request = one
         writer.write(request)
-        errors += not (await _answer(reader)).startswith(b"HTTP/1.1 200")
+        errors += not await answer(reader)
         times.append(time.perf_counter() - at)
     writer.close()
     return times, errors
-
-
-async def _answer(reader: asyncio.StreamReader) -> bytes:
-    head = await reader.readuntil(b"\r\n\r\n")
-    lengths = (line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
-    await reader.readexactly(int(next(lengths).split(b":")[1]))
-    return head
