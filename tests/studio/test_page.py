@@ -115,7 +115,7 @@ def test_a_click_in_the_past_is_tried_out_and_not_stored(open_page: Open, servic
     then = listed(page)
     pick(page, 4)
     page.wait_until(lambda: "1 tried-out click," in page.text("#next-note"))
-    assert listed(page) != then
+    page.wait_until(lambda: listed(page) != then)
     assert page.count(".seen.trial") == 1
     assert stored(service) == n_events, "the past is not rewritten"
     page.click("#next-note button")
