@@ -197,7 +197,7 @@ def _trained(log: Any, minutes: float) -> Run:
 
     import recency as rc
     from recency.data.prepared import rows_of
-    from recency.live import LiveModel
+    from recency.live.live_model import LiveModel
     from recency.nn.model import SequenceModel
     from recency.training.loop import train
 

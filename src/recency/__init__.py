@@ -8,6 +8,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from recency.asking.recommendations import Recommendations as Recommendations
+    from recency.asking.selection import Selection as Selection
     from recency.baselines import DecayedPopularity as DecayedPopularity
     from recency.baselines import ItemNeighbours as ItemNeighbours
     from recency.baselines import LivePopularity as LivePopularity
@@ -46,9 +48,7 @@ if TYPE_CHECKING:
     from recency.nn.recurrent import RNN as RNN
     from recency.nn.tide import Tide as Tide
     from recency.nn.time_lstm import TimeLSTM as TimeLSTM
-    from recency.recommendations import Recommendations as Recommendations
     from recency.recommender import SequenceRecommender as SequenceRecommender
-    from recency.selection import Selection as Selection
     from recency.training.augmentation import Augmentation as Augmentation
     from recency.training.config import TrainConfig as TrainConfig
     from recency.training.contrast import Contrast as Contrast
@@ -90,9 +90,9 @@ _HOMES = {
     "recency.nn.recurrent": ("GRU", "LSTM", "RNN"),
     "recency.nn.tide": ("Tide",),
     "recency.nn.time_lstm": ("TimeLSTM",),
-    "recency.recommendations": ("Recommendations",),
+    "recency.asking.recommendations": ("Recommendations",),
     "recency.recommender": ("SequenceRecommender",),
-    "recency.selection": ("Selection",),
+    "recency.asking.selection": ("Selection",),
     "recency.training.augmentation": ("Augmentation",),
     "recency.training.config": ("TrainConfig",),
     "recency.training.contrast": ("Contrast",),

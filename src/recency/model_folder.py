@@ -17,7 +17,7 @@ from recency.data.histories import Histories
 from recency.data.intake import Vocabs
 from recency.data.vocab import Vocab
 from recency.errors import FormatError
-from recency.live import LiveModel
+from recency.live.live_model import LiveModel
 from recency.nn.model import SequenceModel
 from recency.storage import Manifest, written_folder
 

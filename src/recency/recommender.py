@@ -12,8 +12,7 @@ from typing import Any, Self
 import polars as pl
 import torch
 
-from recency.answers import answers
-from recency.asking import Asking, refuse_strangers
+from recency.asking.asking import Asking, refuse_strangers
 from recency.data.catalogue import Catalogue
 from recency.data.histories import Histories
 from recency.data.intake import EventRow, Vocabs
@@ -23,7 +22,8 @@ from recency.data.reading import read_log
 from recency.data.vocab import Id
 from recency.errors import ConfigError, DataError, FormatError, NotFittedError
 from recency.evaluation.protocol import Answer, Questions
-from recency.live import LiveModel, Observed
+from recency.live.answers import answers
+from recency.live.live_model import LiveModel, Observed
 from recency.model_folder import (
     load_weights,
     read_catalogue,

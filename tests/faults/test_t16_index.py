@@ -17,12 +17,12 @@ import polars as pl
 import pytest
 import torch
 
+from recency.asking.selection import Selection
 from recency.data.log import Log
 from recency.nn import item_table
 from recency.nn.recurrent import GRU
 from recency.ranking.topk import top_k
 from recency.recommender import SequenceRecommender
-from recency.selection import Selection
 from recency.serving.engine import Engine
 from recency.serving.intake.item_checks import ItemChecks
 from recency.serving.log.events import ItemChange

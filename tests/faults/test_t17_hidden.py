@@ -14,11 +14,11 @@ import numpy as np
 import polars as pl
 import pytest
 
+from recency.asking.selection import Selection
 from recency.data.catalogue import Catalogue
 from recency.data.log import Log
 from recency.nn.recurrent import GRU
 from recency.recommender import SequenceRecommender
-from recency.selection import Selection
 from recency.serving.engine import Engine
 from recency.serving.intake.event_checks import EventChecks
 from recency.serving.intake.item_checks import ItemChecks

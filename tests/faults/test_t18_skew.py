@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from recency.asking.selection import Selection
 from recency.data.log import Log
 from recency.loading import load
 from recency.nn.item_table import ItemTable
@@ -19,7 +20,6 @@ from recency.nn.tide import Tide
 from recency.ranking.filters import drop_history
 from recency.ranking.topk import top_k
 from recency.recommender import SequenceRecommender
-from recency.selection import Selection
 from recency.serving.engine import Engine
 from recency.serving.log.event_store import EventStore
 from recency.serving.questions import Question, Ranked

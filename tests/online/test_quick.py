@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from recency.errors import ConfigError
+from recency.live.states import outputs_at
 from recency.nn.heads import tie, untie
 from recency.nn.inputs import Tensors
 from recency.online.config import LearnConfig
 from recency.online.feed import LogFeed
 from recency.online.learner import Learner
 from recency.online.quick import state_version
-from recency.states import outputs_at
 
 
 def outputs(one, histories):

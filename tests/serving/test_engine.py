@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from recency.asking.selection import Selection
 from recency.data.log import Log
 from recency.errors import ConfigError, DataError, StoreError
 from recency.recommender import SequenceRecommender
-from recency.selection import Selection
 from recency.serving.engine import Engine
 from recency.serving.log.event_store import EventStore
 from recency.serving.log.events import ItemChange

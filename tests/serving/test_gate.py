@@ -7,10 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
+from recency.asking.selection import Selection
 from recency.data.vocab import Vocab
 from recency.errors import ConfigError, DataError, FormatError
 from recency.recommender import SequenceRecommender
-from recency.selection import Selection
 from recency.serving.log.events import Event
 from recency.serving.models.gate import GateConfig, folder_faults, known_faults, score_fault
 from recency.serving.models.live_scores import Comparison, LiveScores

@@ -8,7 +8,7 @@ import typer
 from recency.cli import output
 
 if TYPE_CHECKING:
-    from recency.selection import SelectionArgs
+    from recency.asking.selection import SelectionArgs
 
 
 def recommend(

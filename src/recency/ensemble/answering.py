@@ -6,10 +6,10 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from recency.answers import strangers_answered
 from recency.ensemble.fusion import Fusion, Scores
 from recency.ensemble.members import Member
 from recency.evaluation.protocol import Answer, Ints, Questions
+from recency.live.answers import strangers_answered
 from recency.recommender import SequenceRecommender
 
 

@@ -23,7 +23,7 @@ from recency.data.catalogue import Catalogue
 from recency.data.vocab import Vocab
 from recency.ensemble.members import BASELINES, Baseline, Member
 from recency.errors import FormatError
-from recency.live import LiveModel
+from recency.live.live_model import LiveModel
 from recency.model_folder import write_known, write_weights
 from recency.nn.encoder import Encoder
 from recency.recommender import SequenceRecommender

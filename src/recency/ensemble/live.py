@@ -1,8 +1,8 @@
 """LiveEnsemble: members that answer while events arrive, and share what they know.
 
-Models stand beside each other (`recency.live`): an event is taken in once and moves the states of
-all. A baseline has no state but the history it is asked about; it is asked by the protocol of
-evaluation, so that what is served is what was judged.
+Models stand beside each other (`recency.live.live_model`): an event is taken in once and moves the
+states of all. A baseline has no state but the history it is asked about; it is asked by the
+protocol of evaluation, so that what is served is what was judged.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recency.asking.live_answers import Flags, Scored, Shortlisted
 from recency.data.appearances import Appearances
 from recency.data.histories import Histories, Ints
 from recency.data.intake import EventRow, Vocabs
@@ -20,14 +21,13 @@ from recency.data.vocab import Id
 from recency.ensemble.fusion import Fusion, Scores
 from recency.ensemble.members import Baseline
 from recency.evaluation.protocol import Questions, World
-from recency.live import LiveModel, Observed
-from recency.live_answers import Flags, Scored, Shortlisted
+from recency.live.live_model import LiveModel, Observed
 
 Part = LiveModel | Baseline
 
 
 class LiveEnsemble:
-    """Answer questions about users from several live members; see `recency.live.LiveModel`.
+    """Answer questions about users from several live members, as `LiveModel` does from one.
 
     Args:
         parts: Live models that share what they know, and fitted baselines; a model is among them.

@@ -11,11 +11,11 @@ from typing import Any, Self
 
 import numpy as np
 
-from recency.answers import answers, life_of
 from recency.baselines import LivePopularity
 from recency.data.log import Log
 from recency.errors import ConfigError
 from recency.evaluation.protocol import Answer, Ints, Questions
+from recency.live.answers import answers, life_of
 from recency.online.config import LearnConfig
 from recency.online.feed import LogFeed
 from recency.online.learner import Learner

@@ -5,13 +5,13 @@ from itertools import groupby
 
 import numpy as np
 
+from recency.asking.selection import Selection
 from recency.data.vocab import Id, Vocab
 from recency.online.feed import Entry, Merge
 from recency.online.prequential import Asked, Prequential
 from recency.ranking.filters import keep_items
 from recency.ranking.ranks import count_above
 from recency.recommender import SequenceRecommender
-from recency.selection import Selection
 
 
 def ask_and_observe(

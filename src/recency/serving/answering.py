@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from recency.asking.selection import Selection, SelectionArgs
 from recency.data.vocab import Id
 from recency.errors import RecencyError
-from recency.selection import Selection, SelectionArgs
 from recency.serving.questions import AsOf, LiveRecommender, Question, Ranked
 
 logger = logging.getLogger(__name__)

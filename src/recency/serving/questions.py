@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 import polars as pl
 
+from recency.asking.recommendations import Recommendations
+from recency.asking.rules import Rules
+from recency.asking.selection import Selection, SelectionArgs
 from recency.data.catalogue import Catalogue
 from recency.data.vocab import Id, Vocab
-from recency.recommendations import Recommendations
-from recency.rules import Rules
-from recency.selection import Selection, SelectionArgs
 from recency.units import Instant
 
 if TYPE_CHECKING:
-    from recency.live import LiveModel
+    from recency.live.live_model import LiveModel
 
 Row = Mapping[str, Any]
 
 
 class LiveModels(Protocol):
-    """What a snapshot is taken of: `recency.live.LiveModel`, or an ensemble's."""
+    """What a snapshot is taken of: `recency.live.live_model.LiveModel`, or an ensemble's."""
 
     @property
     def models(self) -> "tuple[LiveModel, ...]":

@@ -10,8 +10,8 @@ from collections.abc import Awaitable, Callable
 
 import msgspec
 
+from recency.asking.selection import Selection
 from recency.data.vocab import Id
-from recency.selection import Selection
 from recency.serving.engine import Engine
 from recency.serving.http.problems import Problem
 from recency.serving.http.question_checks import Asked

@@ -7,9 +7,9 @@ from typing import Any, cast, get_args
 
 from starlette.datastructures import QueryParams
 
+from recency.asking.selection import Selection, SelectionArgs
 from recency.data.vocab import Id
 from recency.errors import DataError
-from recency.selection import Selection, SelectionArgs
 from recency.serving.http.problems import Fault, Problem
 from recency.serving.http.rule_checks import (
     FLAGS,

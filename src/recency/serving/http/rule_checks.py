@@ -7,8 +7,8 @@ and a boost is ``camping:2``, where the factor stands behind the last colon.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from recency.asking.selection import Price, SelectionArgs
 from recency.errors import RecencyError
-from recency.selection import Price, SelectionArgs
 from recency.serving.intake.values import number, shown
 from recency.units import parse_duration
 

@@ -23,7 +23,8 @@ from recency.data.histories import Histories, Ints
 from recency.data.intake import Vocabs
 from recency.data.timelines import Frozen
 from recency.errors import FormatError
-from recency.live import LiveModel
+from recency.live.live_model import LiveModel
+from recency.live.recall import FrozenRecall, Recall
 from recency.model_folder import (
     VOCABS,
     read_catalogue,
@@ -32,7 +33,6 @@ from recency.model_folder import (
     write_parts,
 )
 from recency.nn.frozen import FrozenMemories
-from recency.recall import FrozenRecall, Recall
 from recency.serving.questions import LiveRecommender
 from recency.serving.snapshots.state_file import read_states
 from recency.storage import Manifest

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from recency.data.histories import Ints
 from recency.errors import FormatError
-from recency.states import States
+from recency.live.states import States
 
 Result = TypeVar("Result")
 Run = Callable[[Callable[[], Any]], Any]  # runs a function in the thread that owns the states

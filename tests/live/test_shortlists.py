@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from recency.data.arrivals import Events
 from recency.data.histories import PADDING, UNKNOWN, Histories
 from recency.data.timelines import Timelines
+from recency.live.shortlists import Shortlists, Wanted
 from recency.nn.experts import OWN_WINDOW, Context, ExpertConfig
 from recency.nn.item_table import ItemTable
 from recency.nn.memories import Memories
@@ -17,7 +18,6 @@ from recency.nn.recurrent import GRU
 from recency.nn.voices import Voices, voices_of
 from recency.ranking.filters import drop_history, keep_items
 from recency.ranking.topk import top_k
-from recency.shortlists import Shortlists, Wanted
 
 HOUR = 3_600_000_000
 CONFIGS = [

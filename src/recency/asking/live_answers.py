@@ -1,6 +1,6 @@
 """Live answers: what is asked of a live model, and in which shape it answers.
 
-One model and an ensemble answer alike; rules and `recency.asking` know this page only.
+One model and an ensemble answer alike; rules and `recency.asking.asking` know this page only.
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ Shortlisted = tuple[Ints, Floats, Flags]  # item rows [n, m], -1 for none; score
 
 
 class Live(Protocol):
-    """What is asked of a live model; see `recency.live.LiveModel`."""
+    """What is asked of a live model; see `recency.live.live_model.LiveModel`."""
 
     @property
     def vocabs(self) -> Vocabs:

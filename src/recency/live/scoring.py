@@ -10,11 +10,11 @@ from torch import Tensor
 from recency.data.histories import Histories, Ints
 from recency.data.timelines import Timelines
 from recency.errors import ConfigError
+from recency.live.shortlists import Found, Shortlists, Wanted
+from recency.live.states import States, outputs_at
 from recency.nn.memories import Memories
 from recency.nn.model import SequenceModel
 from recency.nn.voices import context_from, context_of, voices_of
-from recency.shortlists import Found, Shortlists, Wanted
-from recency.states import States, outputs_at
 
 Floats = npt.NDArray[np.float32]
 _KEPT_STATES = 64  # more users at once are read in bulk instead of through their states

@@ -25,15 +25,15 @@ from recency.data.log import Log
 from recency.data.outside import frame_of, history_of
 from recency.data.timelines import Timelines
 from recency.data.vocab import Id
+from recency.live.recall import Recall
+from recency.live.scoring import Scoring
+from recency.live.shortlists import Wanted
+from recency.live.states import States, outputs_at
 from recency.nn.experts import OWN_WINDOW
 from recency.nn.memories import Memories
 from recency.nn.mixing import masked
 from recency.nn.model import SequenceModel
 from recency.ranking.topk import top_k
-from recency.recall import Recall
-from recency.scoring import Scoring
-from recency.shortlists import Wanted
-from recency.states import States, outputs_at
 
 Floats = npt.NDArray[np.float32]
 

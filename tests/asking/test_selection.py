@@ -4,11 +4,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from recency.asking.selection import Selection, best
 from recency.data.catalogue import Catalogue
 from recency.data.histories import Histories
 from recency.data.vocab import Vocab
 from recency.errors import ConfigError, DataWarning
-from recency.selection import Selection, best
 from recency.units import parse_instant
 
 ITEMS = Vocab.from_ids(pl.Series(["a", "b", "c", "d"]))

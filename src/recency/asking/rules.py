@@ -12,12 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recency.asking.live_answers import Live
+from recency.asking.selection import Selection, best_of
 from recency.data.catalogue import Catalogue
 from recency.data.histories import Histories, Ints
 from recency.data.shelf import Shelf
 from recency.data.vocab import Id, Vocab
 from recency.errors import ConfigError, DataError, raise_all
-from recency.live_answers import Live
 from recency.ranking.diversity import Arranger, Likeness
 from recency.ranking.exploration import draw_for, drawn, little_seen, places_of
 from recency.ranking.filters import Mask
@@ -25,7 +26,6 @@ from recency.ranking.newcomers import RELATIVES, Newcomers
 from recency.ranking.pool import Pool
 from recency.ranking.ranks import Scores
 from recency.ranking.rotation import Impressions
-from recency.selection import Selection, best_of
 
 Lists = tuple[list[Ints], list[Scores]]
 _FEW_EVENTS = 10  # from which on an item is known well enough not to be explored

@@ -10,14 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recency.asking import Asking
+from recency.asking.asking import Asking
+from recency.asking.selection import Selection
 from recency.data.appearances import Appearances
 from recency.data.catalogue import Catalogue
 from recency.data.histories import Histories
 from recency.data.vocab import Vocab
 from recency.errors import ConfigError
 from recency.ranking.topk import top_k
-from recency.selection import Selection
 
 DAY = 86_400_000_000
 AT = 1_767_225_600_000_000  # 2026-01-01T00:00Z

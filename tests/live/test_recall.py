@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from recency.data.arrivals import Events
 from recency.data.histories import Histories
 from recency.data.timelines import Timelines
+from recency.live.recall import Recall
 from recency.nn.experts import ExpertConfig
 from recency.nn.memories import Memories
-from recency.recall import Recall
 
 CONFIG = ExpertConfig(pair=("2h",), crowd=("1h", "10h"))
 HOUR, N_ITEMS = 3_600_000_000, 5

@@ -12,17 +12,17 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recency.asking.live_answers import Floats, Live, Scored
+from recency.asking.recommendations import Recommendations
+from recency.asking.rules import Rules, Scene
+from recency.asking.selection import Selection, SelectionArgs, best, check_k
 from recency.data.catalogue import Catalogue
 from recency.data.histories import Ints
 from recency.data.intake import EventRow
 from recency.data.vocab import Id, Vocab
 from recency.errors import UnknownIdError
 from recency.evaluation.protocol import block_length
-from recency.live_answers import Floats, Live, Scored
 from recency.ranking.pool import Pool
-from recency.recommendations import Recommendations
-from recency.rules import Rules, Scene
-from recency.selection import Selection, SelectionArgs, best, check_k
 from recency.units import Instant, parse_instant
 
 Ranked = tuple[list[list[Id]], list[list[float]], list[bool]]  # items, scores, fallback

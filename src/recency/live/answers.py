@@ -17,11 +17,11 @@ from recency.data.counts import DecayedCounts
 from recency.data.histories import Histories, Ints
 from recency.data.remapping import remapped
 from recency.evaluation.protocol import Answer, Questions, block_length
-from recency.live import LiveModel
+from recency.live.live_model import LiveModel
+from recency.live.states import outputs_at
 from recency.nn.experts import Experts
 from recency.nn.memories import Life
 from recency.nn.voices import context_of, voices_of
-from recency.states import outputs_at
 
 
 def answers(live: LiveModel, questions: Questions, life: Life | None = None) -> Iterator[Answer]:

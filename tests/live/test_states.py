@@ -6,13 +6,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recency import states as module
 from recency.data.histories import Histories
+from recency.live import states as module
+from recency.live.states import States, outputs_at
 from recency.nn.encoder import Encoder
 from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
 from recency.nn.recurrent import GRU, LSTM, RNN
-from recency.states import States, outputs_at
 
 N_ITEMS = 12
 

@@ -1,0 +1,1 @@
+"""What a live model knows, as lists for people: asked, ruled, ranked."""

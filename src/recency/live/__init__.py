@@ -1,0 +1,1 @@
+"""What is known and remembered of users while events arrive, and the scores that follow."""
