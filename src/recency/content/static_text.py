@@ -1,7 +1,7 @@
 """Static text encoder: a table of word vectors, for catalogues where seconds matter.
 
-A text's vector is the mean of its tokens' vectors, without a network: hundreds of times faster than
-an encoder, and blind to the order of words. Models are those of the library model2vec.
+A text's vector is the mean of its tokens' vectors, without a network: far faster than an encoder,
+and blind to the order of words. Models are those of the library model2vec.
 """
 
 import hashlib

@@ -255,8 +255,8 @@ class Histories:
 def stable_order(rows: Ints) -> Ints:
     """Give the order that sorts rows, equal ones as they came: ``argsort(rows, kind="stable")``.
 
-    Row and place are packed into one integer of 64 bits, whose plain sort is several times faster
-    than a stable one.
+    Row and place are packed into one integer of 64 bits, whose plain sort is faster than a
+    stable one.
 
     Args:
         rows: [n] not negative.

@@ -45,7 +45,7 @@ def validation_ndcg(model: SequenceModel, windows: TrainingWindows, tokens: int)
         queries = model.ask(outputs, last, torch.from_numpy(part.at).to(device))
         targets = torch.from_numpy(part.targets).to(device)
         for q, y in zip(torch.split(queries, chunk), torch.split(targets, chunk), strict=True):
-            scores = model.scores(q).add_(absent)  # filling by a mask takes six times as long
+            scores = model.scores(q).add_(absent)  # filling by a mask is slower
             total += float(gains(scores, y).sum())
     return total / windows.n_targets
 

@@ -86,7 +86,7 @@ def read_states(path: Path) -> tuple[Ints, Ints, npt.NDArray[np.float32]]:
         FormatError: the file is no such file.
     """
     try:
-        # Mapped and copied: for gigabytes that is several times faster than reading.
+        # Mapped and copied: for gigabytes that is faster than reading.
         mapped = np.memmap(path, np.uint8, mode="r")
         start = 8 + int.from_bytes(mapped[:8].tobytes(), "little")
         header = json.loads(mapped[8:start].tobytes())
