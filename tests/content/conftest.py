@@ -20,7 +20,9 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
 
     folder = tmp_path_factory.mktemp("models") / "tiny-bert"
-    vocab = {w: n for n, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS.split()])}
+    vocab = {
+        w: n for n, w in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS.split(), "[MASK]"])
+    }
     words = Tokenizer(WordLevel(vocab, unk_token="[UNK]"))
     words.pre_tokenizer = Whitespace()
     words.post_processor = TemplateProcessing(
@@ -28,7 +30,7 @@ def tiny_bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     PreTrainedTokenizerFast(
         tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]",
-        sep_token="[SEP]", model_max_length=32,
+        sep_token="[SEP]", mask_token="[MASK]", model_max_length=32,
     ).save_pretrained(folder)  # fmt: skip
     torch.manual_seed(0)
     config = BertConfig(

@@ -152,3 +152,19 @@ def test_vectors_from_elsewhere_are_checked(tmp_path: Path) -> None:
     (tmp_path / "bad.npy").write_bytes(b"no")
     with pytest.raises(FormatError, match="cannot read vectors"):
         ItemVectors.read(tmp_path / "bad.npy", ids=["a"])
+
+
+def test_small_files_are_joined_and_nothing_is_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("recency.content.vector_cache._MOST_SMALL", 3)
+    cache = VectorCache(tmp_path, "one")
+    texts = [f"text {n}" for n in range(11)]
+    for n, text in enumerate(texts):
+        cache.add([text], np.full((1, 2), n, np.float32))
+        assert len(list(cache.folder.glob("keys-*"))) <= 4
+    cache.add(texts[:2], np.array([[0, 0], [1, 1]], np.float32))  # two encoded it at once
+    found, there = cache.find([*texts, "other"])
+    assert there.tolist() == [True] * 11 + [False]
+    assert found[:11, 0].tolist() == list(range(11))
+    assert len(list(cache.folder.iterdir())) == 2 * len(list(cache.folder.glob("keys-*")))

@@ -47,6 +47,8 @@ def test_a_feature_adds_what_its_gate_lets_through() -> None:
 def test_hidden_rows_leave_content_alone() -> None:
     model, content = made(hidden=0.999999)
     model.train()
+    assert model.described is not None
+    model.described.draw()
     vectors = content(features())[0]
     vectors[2] = model.items[SPECIAL + 2]  # of which nothing is known: it keeps its row
     torch.testing.assert_close(model.vectors, vectors)

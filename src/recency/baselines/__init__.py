@@ -4,6 +4,7 @@ All learn from the log that they are given and nothing else, and answer a questi
 before it.
 """
 
+from recency.baselines.categories import CategoryPopularity
 from recency.baselines.factors import MatrixFactorisation
 from recency.baselines.markov import Markov
 from recency.baselines.neighbours import ItemNeighbours
@@ -12,6 +13,7 @@ from recency.baselines.recent import RecentItems
 from recency.evaluation.protocol import Recommender
 
 __all__ = [
+    "CategoryPopularity",
     "DecayedPopularity",
     "ItemNeighbours",
     "LivePopularity",

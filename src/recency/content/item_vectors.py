@@ -17,6 +17,7 @@ import polars as pl
 from recency.content.encoding import Progress, encode_texts
 from recency.content.item_texts import TEMPLATE, item_texts
 from recency.content.text import Encodes
+from recency.content.text_source import TextSource
 from recency.data.catalogue import Catalogue
 from recency.data.vocab import Id, Vocab
 from recency.errors import DataError, FormatError, raise_all
@@ -32,11 +33,13 @@ class ItemVectors:
         ids: Of the items, each once.
         vectors: [items, dim] float32; NaN in all of a row that is not known.
         name: What they are of, such as ``"text"``.
+        source: How they were made of words, if they were.
     """
 
     ids: list[Id]
     vectors: Floats
     name: str = "vector"
+    source: TextSource | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -73,7 +76,7 @@ class ItemVectors:
         texts = item_texts(catalogue, columns)
         vectors = encode_texts(texts.texts, encoder, cache, progress)
         vectors[[not text for text in texts.texts]] = np.nan
-        return cls(texts.ids, vectors, "text")
+        return cls(texts.ids, vectors, "text", TextSource.of(encoder, columns))
 
     @classmethod
     def of_rows(cls, ids: Sequence[Id], vectors: Any, name: str = "vector") -> Self:

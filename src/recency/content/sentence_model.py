@@ -43,7 +43,7 @@ class SentenceModel:
         Raises:
             ConfigError: there is none, it has no safetensors, or it cannot be fetched.
         """
-        folder = _folder_of(str(name))
+        folder = folder_of(str(name))
         missing = [one for one in ("config.json", "tokenizer.json") if not (folder / one).exists()]
         if not list(folder.glob("*.safetensors")):
             missing.append("*.safetensors")
@@ -99,7 +99,12 @@ class SentenceModel:
         return min(int(said.get("max_seq_length") or 256), int(limit))
 
 
-def _folder_of(name: str) -> Path:
+def folder_of(name: str) -> Path:
+    """Give the folder of a model, fetched from the hub where the name is of one there.
+
+    Raises:
+        ConfigError: there is none, or it cannot be fetched.
+    """
     if name == BUNDLED:
         found = find_spec(_PACKAGE)
         if found is None or not found.submodule_search_locations:

@@ -34,6 +34,8 @@ class StaticTextEncoder:
             raise ConfigError("static vectors need another package: pip install 'recency[text]'.")
         from model2vec import StaticModel
 
+        self.name = str(model)
+
         try:
             self._model: Any = StaticModel.from_pretrained(str(model))
         except Exception as error:  # the library passes on whatever its own libraries raise

@@ -6,7 +6,8 @@
 
 One folder an encoder, so that vectors of two models never meet. Keys are renamed into place after
 their vectors: an encoding that was killed leaves whole pairs of files, and goes on from there. Two
-processes may add at once.
+processes may add at once. A service adds a few texts at a time, so small files are joined now and
+then; who reads meanwhile begins anew.
 """
 
 import hashlib
@@ -23,6 +24,9 @@ from recency.errors import FormatError
 Floats = npt.NDArray[np.float32]
 Keys = npt.NDArray[np.bytes_]
 _KEY = 16  # bytes
+_SMALL = 4_096  # texts; files with fewer are joined
+_MOST_SMALL = 32  # such files
+_TRIES = 5  # to read, while others join files
 
 
 class VectorCache:
@@ -46,19 +50,31 @@ class VectorCache:
         Raises:
             FormatError: a file is damaged, or vectors are of several widths.
         """
-        found, there = np.zeros((len(texts), 0), np.float32), np.zeros(len(texts), bool)
         wanted = _keys(texts)
-        for path in sorted(self.folder.glob("keys-*.npy")):
-            keys, vectors = self._read(path)
-            if not found.shape[1]:
-                found = np.zeros((len(texts), vectors.shape[1]), np.float32)
-            elif found.shape[1] != vectors.shape[1]:
-                raise self._damage(path, f"vectors of {vectors.shape[1]} and {found.shape[1]}")
-            order = np.argsort(keys)
-            rows = order[np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)]
-            hit = keys[rows] == wanted
-            found[hit] = vectors[rows[hit]]
-            there |= hit
+        for _ in range(_TRIES):
+            try:
+                return self._found(wanted)
+            except FileNotFoundError:  # joined with others just now
+                continue
+        raise self._damage(self.folder, "keys without vectors")
+
+    def _found(self, wanted: Keys) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        pairs = [self._read(path) for path in sorted(self.folder.glob("keys-*.npy"))]
+        widths = {vectors.shape[1] for _, vectors in pairs}
+        if len(widths) > 1:
+            raise self._damage(self.folder, f"vectors of {' and '.join(map(str, widths))} numbers")
+        found = np.zeros((len(wanted), next(iter(widths), 0)), np.float32)
+        if not sum(len(keys) for keys, _ in pairs):
+            return found, np.zeros(len(wanted), bool)
+        keys = np.concatenate([one for one, _ in pairs])
+        order = np.argsort(keys)
+        rows = order[np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)]
+        there = keys[rows] == wanted
+        start = 0
+        for _, vectors in pairs:
+            here = there & (rows >= start) & (rows < start + len(vectors))
+            found[here] = vectors[rows[here] - start]
+            start += len(vectors)
         return found, there
 
     def add(self, texts: Sequence[str], vectors: Floats) -> None:
@@ -66,9 +82,26 @@ class VectorCache:
         if not len(texts):
             return
         self.folder.mkdir(parents=True, exist_ok=True)
+        self._keep(_keys(texts), vectors)
+        small = [
+            path for path in self.folder.glob("keys-*.npy") if path.stat().st_size < _KEY * _SMALL
+        ]
+        if len(small) > _MOST_SMALL:
+            self._join(small)
+
+    def _join(self, paths: Sequence[Path]) -> None:
+        """Keep several files as one; nothing is lost, whenever this is cut off."""
+        pairs = [self._read(path) for path in paths]
+        keys, first = np.unique(np.concatenate([one for one, _ in pairs]), return_index=True)
+        self._keep(keys, np.concatenate([one for _, one in pairs])[first])
+        for path in paths:
+            path.unlink(missing_ok=True)
+            _vectors_of(path).unlink(missing_ok=True)
+
+    def _keep(self, keys: Keys, vectors: Floats) -> None:
         name = uuid.uuid4().hex
         self._write(f"vectors-{name}.npy", np.ascontiguousarray(vectors, np.float32))
-        self._write(f"keys-{name}.npy", _keys(texts))
+        self._write(f"keys-{name}.npy", keys)
 
     def _write(self, name: str, cells: npt.NDArray[Any]) -> None:
         draft = self.folder / f".{name}"
@@ -79,9 +112,9 @@ class VectorCache:
     def _read(self, path: Path) -> tuple[Keys, Floats]:
         try:
             keys = np.load(path, allow_pickle=False)
-            vectors = np.load(
-                path.with_name(path.name.replace("keys", "vectors", 1)), mmap_mode="r"
-            )
+            vectors = np.load(_vectors_of(path), mmap_mode="r")
+        except FileNotFoundError:
+            raise
         except (OSError, ValueError, EOFError) as error:
             raise self._damage(path, str(error)) from None
         if keys.shape != vectors.shape[:1] or vectors.ndim != 2 or keys.dtype != f"S{_KEY}":
@@ -93,6 +126,10 @@ class VectorCache:
             f"expected keys and as many vectors in {path}, found {what}. "
             f"Remove {self.folder}: it is made anew."
         )
+
+
+def _vectors_of(path: Path) -> Path:
+    return path.with_name(path.name.replace("keys", "vectors", 1))
 
 
 def _keys(texts: Sequence[str]) -> Keys:

@@ -1,11 +1,11 @@
 """Item content: what is known of an item beside its events, as part of its vector.
 
-    vector = id row + sum over features f of gate_f(x) W_f x_f       bias = id bias + b x
+    vector = id row + sum over features f of gate_f(x) W_f x_f       bias = id bias + b x + c
 
 with x_f the numbers of one feature (a text's vector, a picture's, categories) and x all of them.
 The vector is read as input and scored as output, so a new item is scored at once, without training:
 by its content alone. Identity rows learn faster than content does, and would leave nothing to it;
-so in training each item loses its row now and then, and content alone must do (identity dropout:
+so in each step of training some items lose their rows, and content alone must do (identity dropout:
 Volkovs, Yu and Poutanen, DropoutNet, NeurIPS 2017, section 4.1).
 
 Afterwards the sum is folded into the table of items: serving knows nothing of all this, until a new
@@ -41,10 +41,11 @@ class ItemContent(nn.Module):
             nn.Linear(width, dim, bias=False) for width in widths.values()
         )
         self.gates = nn.Linear(whole, len(widths))
-        self.lift = nn.Linear(whole, 1, bias=False)
+        self.lift = nn.Linear(whole, 1)
         nn.init.zeros_(self.gates.weight)
         nn.init.ones_(self.gates.bias)
         nn.init.zeros_(self.lift.weight)
+        nn.init.zeros_(self.lift.bias)
         for width, weight in zip(widths.values(), self.projections.parameters(), strict=True):
             nn.init.normal_(weight, std=(dim * width) ** -0.5)  # as long as id rows are drawn
 
@@ -83,31 +84,32 @@ class Described(nn.Module):
                 f"{list(features.shape)}."
             )
         self.content, self.hidden = content, hidden
+        self._kept: Tensor | None = None  # [n_items, 1] items that have their id in this step
         self.register_buffer("features", features, persistent=False)
         # Items of which nothing is known keep their id: nothing else would be left of them.
         self.register_buffer("known", features.ne(0).any(1), persistent=False)
         self.features: Tensor
         self.known: Tensor
 
+    def draw(self) -> None:
+        """Choose the items that lose their id rows until the next call: none, but in training."""
+        self._kept = None
+        if self.training and self.hidden:
+            lost = torch.rand(len(self.known), device=self.known.device) < self.hidden
+            self._kept = (~(lost & self.known)).float()[:, None]
+
     def vectors(self, ids: Tensor) -> Tensor:
         """Give item vectors for id rows, both [special + n_items, dim]."""
         rows, (vectors, _) = ids[SPECIAL:], self.content(self.features)
-        kept = self._kept()
-        return torch.cat(
-            (ids[:SPECIAL], vectors + (rows if kept is None else rows * kept[:, None]))
-        )
+        return torch.cat((ids[:SPECIAL], vectors + self._shown(rows)))
 
     def biases(self, ids: Tensor) -> Tensor:
         """Give biases for those of the ids, both [n_items]."""
-        found: Tensor = self.content(self.features)[1] + ids
+        found: Tensor = self.content(self.features)[1] + self._shown(ids[:, None])[:, 0]
         return found
 
-    def _kept(self) -> Tensor | None:
-        """Draw [n_items] 1 for items that have their id now, 0 for the others; None: all have."""
-        if not self.training or not self.hidden:
-            return None
-        lost = torch.rand(len(self.known), device=self.known.device) < self.hidden
-        return (~(lost & self.known)).float()
+    def _shown(self, rows: Tensor) -> Tensor:
+        return rows if self._kept is None else rows * self._kept
 
 
 def describe(
@@ -135,7 +137,8 @@ def describe(
 def fold(model: "SequenceModel") -> None:
     """Keep a model's item vectors and biases as they are now, content included, as id rows."""
     if model.described is not None:
-        model.described.eval()  # nothing is hidden in what is kept
-        model.items.copy_(model.table)
+        model.described.eval()
+        model.described.draw()  # nothing is hidden in what is kept
+        model.items.copy_(model.described.vectors(model.items))
         model.bias.copy_(model.biases)
         model.described = None
