@@ -1,70 +1,165 @@
-"""Heads: item vectors that are scored, apart from those that are read.
+"""Heads: what a model tells beside the next item, from the same memory of a user.
 
-A model has one table for both, until a learner wants to move how items are scored while users'
-states stay what they are. From then on `SequenceModel.heads` is scored, and the table is only read.
+A head reads three things: the encoder's output after the newest event (before `SequenceModel.ask`,
+so that the instant of the answer never reaches it), the vector of the item asked about if there is
+one, and a few plain counts as of the instant of the question (`recency.data.tallies`). It starts as
+what the counts alone say, and learns what to add.
+
+A head knows nothing of how many items there are: all it knows of one is its vector and its tallies.
+So a new item is answered for at once, and tables that grow or move row by row need no care here.
 """
 
-from typing import TYPE_CHECKING
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, Self
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from recency.data.histories import Ints
+from recency.data.tallies import Ledger
 from recency.errors import ConfigError
-from recency.nn.inputs import SPECIAL
 
-if TYPE_CHECKING:
-    from recency.nn.model import SequenceModel
-
-_FREE = ("bias", "heads", "question.", "experts.")
+Floats = npt.NDArray[np.float32]
+Settings = dict[str, Any]  # JSON
 
 
-def makes_states(model: "SequenceModel") -> dict[str, Tensor]:
-    """Give the weights that a user's state depends on; the others may move without it."""
-    return {name: t for name, t in model.state_dict().items() if not name.startswith(_FREE)}
+@dataclass(frozen=True)
+class Lessons:
+    """Hold what a head learns from.
+
+    Attributes:
+        keys: [n] ascending places among all events: of the target, or of the event after which is
+            asked; see `Head.by`.
+        facts: [n, n_facts].
+        labels: [n, n_labels].
+        at: [n] microseconds, when each is asked.
+    """
+
+    keys: Ints
+    facts: Floats
+    labels: Floats
+    at: Ints
+
+    def __len__(self) -> int:
+        return len(self.keys)
 
 
-@torch.no_grad()
-def untie(model: "SequenceModel", n_items: int) -> None:
-    """Let items be scored by vectors of their own, so that these can move and states stay.
+class Head(nn.Module, ABC):
+    """Tell one thing beside the next item.
 
-    Items that are new are scored like an average one; events on them are read as unknown, as they
-    were when states were made, until `tie`.
+    Its configuration is what the constructor takes; weights come with `build`, once a fit knows the
+    width, and what no gradient teaches with `study`.
 
-    Args:
-        model: Changed in place; scores of known items stay as they are.
-        n_items: Items afterwards; no fewer than now.
+    Attributes:
+        by: Whether lessons belong to ``"target"`` events, or to any event as a ``"source"``, after
+            which is asked.
+        n_facts: Plain numbers read.
+        weight: Of its loss beside the next item's.
+        doubt: The logarithm of how far off it is, where weights are learned.
+        reach: Seconds after a question until its answer is known.
+    """
+
+    by: ClassVar[Literal["target", "source"]] = "target"
+    n_facts: ClassVar[int]
+    weight: float
+    doubt: nn.Parameter | None
+    reach: float = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_parameter("doubt", None)
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """Name the head, in messages and folders; two of one name cannot stand in one model."""
+
+    @abstractmethod
+    def config(self) -> Settings:
+        """Give the constructor's arguments, from which the same head can be made anew."""
+
+    @abstractmethod
+    def build(self, dim: int) -> None:
+        """Make fresh weights for outputs and item vectors of a width."""
+
+    @abstractmethod
+    def study(self, ledger: Ledger, types: Sequence[str]) -> None:
+        """Learn from training events what no gradient teaches.
+
+        Args:
+            ledger: Training events only.
+            types: Names of the event types, by row.
+
+        Raises:
+            DataError: the log lacks what the head is to tell, or there is nothing to tell.
+        """
+
+    @abstractmethod
+    def lessons(self, ledger: Ledger, targets: Ints, sources: Ints) -> Lessons:
+        """Write down what is to be learned.
+
+        Args:
+            ledger: Everything that may be known.
+            targets: [n] places of target events, ascending.
+            sources: [n] place of the event after which each is asked for.
+        """
+
+    @abstractmethod
+    def facts(self, ledger: Ledger, users: Ints, items: Ints, at: Ints) -> Floats:
+        """Count what is known strictly before instants: [n, n_facts].
+
+        Args:
+            ledger: Holds all events of these users and items, later ones may be among them.
+            users: [n] user rows.
+            items: [n] item rows; -1 where the head asks about none.
+            at: [n] microseconds.
+        """
+
+    @abstractmethod
+    def loss(self, outputs: Tensor, vectors: Tensor, facts: Tensor, labels: Tensor) -> Tensor:
+        """Measure mean nats, or squared errors in units of the variance, a scalar.
+
+        Args:
+            outputs: [n, dim] after the newest event.
+            vectors: [n, dim] of the items asked about.
+            facts: [n, n_facts].
+            labels: [n, n_labels].
+        """
+
+    def settle(self, outputs: Tensor, vectors: Tensor, facts: Tensor, labels: Tensor) -> bool:
+        """Calibrate what is told on lessons that were not learned; see `loss` for the arguments.
+
+        Returns:
+            Whether there was enough to calibrate on; a head that needs none says yes.
+        """
+        return True
+
+    def clone(self) -> Self:
+        """Make a head of the same configuration, without weights."""
+        return type(self)(**self.config())
+
+
+def check_weight(name: str, weight: float) -> None:
+    """Refuse a weight that teaches nothing.
 
     Raises:
-        ConfigError: fewer items than now.
+        ConfigError: it is not a number above 0.
     """
-    if n_items < model.n_items:
-        raise ConfigError(
-            f"untie(n_items={n_items}): the model knows {model.n_items} items; rows never go."
-        )
-    new, known = n_items - model.n_items, model.vectors.detach()
-    average = known.mean(0, keepdim=True).expand(new, -1)
-    model.heads = nn.Parameter(torch.cat((known, average)))
-    model.bias = nn.Parameter(torch.cat((model.bias, model.bias.mean().expand(new))))
+    if isinstance(weight, bool) or not 0 < weight < float("inf"):
+        raise ConfigError(f"{name}(weight={weight!r}): expected a number above 0.")
 
 
-@torch.no_grad()
-def tie(model: "SequenceModel") -> None:
-    """Read items as they are scored, the new ones too: states made before are void."""
-    if model.heads is not None:
-        model.items = nn.Parameter(torch.cat((model.items[:SPECIAL], model.heads)))
-        model.heads = None
+def drawn_in(tally: tuple[Tensor, Tensor], prior: Tensor) -> Tensor:
+    """Give mean deviations [n] from counts and sums [n], as if ``exp(prior)`` more had had none."""
+    counts, sums = tally
+    return sums / (counts + torch.exp(prior))
 
 
-def take(model: "SequenceModel", weights: dict[str, Tensor]) -> None:
-    """Give a model weights whose tables of items and types may be longer than its own.
-
-    Raises:
-        RuntimeError: names or shapes do not fit.
-    """
-    for name in ("items", "bias", "heads"):
-        table = weights.get(name)
-        setattr(model, name, None if table is None else nn.Parameter(torch.empty_like(table)))
-    types = weights.get("events.types")
-    if model.events.types is not None and types is not None:
-        model.events.types = nn.Parameter(torch.empty_like(types))
-    model.load_state_dict(weights)
+def masked_mean(losses: Tensor, kept: Tensor) -> Tensor:
+    """Give the mean of the losses kept; 0, with gradients of 0, where none is."""
+    zero = torch.zeros_like(losses)
+    return torch.where(kept, losses, zero).sum() / kept.sum().clamp(min=1)

@@ -1,0 +1,119 @@
+"""Tallies: how much had come together by an instant, of a user, an item or a pair of both.
+
+Heads read a few plain numbers beside what the encoder remembers: how often, and how much on the
+average, strictly before the instant in question. In training and in service they come from the same
+few lines, so that a number never means two things, and no event counts towards its own answer.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from recency.data.histories import Histories, Ints
+
+Doubles = npt.NDArray[np.float64]
+
+
+class Tally:
+    """Count things that happened, by key, and sum an amount of each.
+
+    Args:
+        keys: [n] what each belongs to.
+        times: [n] microseconds.
+        amounts: [n] or [n, columns]; NaN in any column leaves the thing out.
+    """
+
+    def __init__(self, keys: Ints, times: Ints, amounts: npt.NDArray[np.floating]) -> None:
+        table = (amounts if amounts.ndim > 1 else amounts[:, None]).astype(np.float64)
+        kept = np.isfinite(table).all(1)
+        keys, times, table = keys[kept], times[kept], table[kept]
+        order = np.lexsort((times, keys))
+        self._keys, counts = np.unique(keys, return_counts=True)
+        offsets = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self._by_key = Histories(offsets, np.zeros(len(keys), np.int32), times[order])
+        self._sums = np.zeros((len(keys) + 1, table.shape[1]))
+        np.cumsum(table[order], axis=0, out=self._sums[1:])
+
+    def before(self, keys: Ints, at: Ints) -> tuple[Doubles, Doubles]:
+        """Give what had come together strictly before instants.
+
+        Args:
+            keys: [m] asked about; one that never came has nothing.
+            at: [m] microseconds.
+
+        Returns:
+            Counts [m] and sums [m, columns].
+        """
+        if not len(self._keys):
+            return np.zeros(len(keys)), np.zeros((len(keys), self._sums.shape[1]))
+        place = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        known = self._keys[place] == keys
+        stops = self._by_key.stops_before(place, at)
+        starts = self._by_key.offsets[place]
+        sums = np.where(known[:, None], self._sums[stops] - self._sums[starts], 0.0)
+        return np.where(known, stops - starts, 0).astype(np.float64), sums
+
+    def newest(self, keys: Ints, at: Ints) -> Doubles:
+        """Give the seconds [m] since the newest thing strictly before instants; NaN without one."""
+        since = np.full(len(keys), np.nan)
+        if len(self._keys):
+            place = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+            stops = self._by_key.stops_before(place, at)
+            found = (self._keys[place] == keys) & (stops > self._by_key.offsets[place])
+            since[found] = (at[found] - self._by_key.times[stops[found] - 1]) / 1e6
+        return since
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Hold the events that heads count.
+
+    Attributes:
+        histories: Of all users that count.
+        users: [n_events] user row of each event, in the order of the histories.
+        n_items: Items known; makes keys of pairs.
+        until: Instant before which everything is known, microseconds.
+    """
+
+    histories: Histories
+    users: Ints
+    n_items: int
+    until: int
+
+    @classmethod
+    def of(cls, histories: Histories, n_items: int, until: int | None = None) -> "Ledger":
+        """Open a ledger of histories; ``until`` None is just after their newest event."""
+        newest = int(histories.times.max(initial=-1)) + 1
+        return cls(histories, histories.user_of, n_items, newest if until is None else until)
+
+    @cached_property
+    def items(self) -> Ints:
+        """Give the item row of each event."""
+        return self.histories.items.astype(np.int64)
+
+    @property
+    def times(self) -> Ints:
+        """Give the instant of each event in microseconds."""
+        return self.histories.times
+
+    @cached_property
+    def values(self) -> Doubles:
+        """Give the value of each event; NaN where it has none."""
+        values = self.histories.values
+        if values is None:
+            return np.full(self.histories.n_events, np.nan)
+        return values.astype(np.float64)
+
+    @cached_property
+    def types(self) -> Ints:
+        """Give the type row of each event, -1 where it has none."""
+        types = self.histories.types
+        if types is None:
+            return np.full(self.histories.n_events, -1, np.int64)
+        return types.astype(np.int64)
+
+    def pairs(self, users: Ints, items: Ints) -> Ints:
+        """Give one key [m] for each user and item; an unknown item has keys of its own."""
+        return users * (self.n_items + 1) + items + 1

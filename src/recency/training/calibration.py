@@ -1,0 +1,103 @@
+"""Calibration: heads say what they would say, on the newest slice, and are set right by it.
+
+It happens once, at the end of the search stage, with weights that never learned the slice. The
+curves found go over to the weights of the refit, as the trust in experts does.
+"""
+
+import logging
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recency.data.histories import Histories, Ints
+from recency.data.tallies import Ledger
+from recency.nn.heads import Head, Lessons
+from recency.nn.inputs import Tensors
+from recency.nn.model import SequenceModel
+from recency.training.checkpoints import weights_of
+from recency.training.head_lessons import heads_of
+from recency.training.plan import Plan
+
+_MOST = 5_000  # questions a head
+_READ = 100  # newest events that an answer is read from
+_ROWS = 128
+CURVES = ("curve.knots", "line")  # what calibration sets
+
+log = logging.getLogger(__name__)
+
+
+@torch.no_grad()
+def settle_heads(
+    model: SequenceModel, plan: Plan, best: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], tuple[str, ...]]:
+    """Calibrate a model's heads on the newest slice.
+
+    Args:
+        model: Ends with these weights, if it has heads.
+        plan: With a newest slice.
+        best: Weights of the search stage.
+
+    Returns:
+        These weights, heads calibrated, and what could not be, in words.
+    """
+    assert plan.newest is not None and plan.cut is not None
+    if not len(model.other_heads):
+        return best, ()
+    model.load_state_dict(best)
+    model.eval()
+    histories, notes = plan.everything.histories, []
+    ledger = Ledger.of(histories, model.n_items)
+    targets = plan.newest.positions
+    sources = histories.group_start[targets] - 1
+    for head in heads_of(model):
+        lessons = head.lessons(ledger, targets, sources)
+        rows = np.flatnonzero(lessons.at >= plan.cut - round(head.reach * 1e6))
+        if len(rows) > _MOST:
+            rows = rows[np.linspace(0, len(rows) - 1, _MOST).astype(np.int64)]
+        if len(rows) and head.settle(*_read(model, head, lessons, rows, plan.newest.histories)):
+            continue
+        notes.append(
+            f"the newest slice has too little to calibrate the head {head.name!r} on "
+            f"({len(rows):,} answers); what it tells is as it was learned."
+        )
+        log.warning(notes[-1])
+    return weights_of(model), tuple(notes)
+
+
+def _read(
+    model: SequenceModel, head: Head, lessons: Lessons, rows: Ints, histories: Histories
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Give what a head reads for lessons, and their labels."""
+    device, keys = model.bias.device, lessons.keys[rows]
+    vectors = torch.zeros(len(rows), model.dim, device=device)
+    if head.by == "target":
+        vectors = model.vectors[torch.from_numpy(histories.items[keys].astype(np.int64))]
+        keys = histories.group_start[keys] - 1
+    facts, labels = (
+        torch.from_numpy(cells[rows]).to(device) for cells in (lessons.facts, lessons.labels)
+    )
+    return outputs_after(model, histories, keys), vectors, facts, labels
+
+
+def outputs_after(model: SequenceModel, histories: Histories, keys: Ints) -> Tensor:
+    """Give the outputs [n, dim] after events at places ``keys`` [n] of histories."""
+    begin = histories.offsets[np.searchsorted(histories.offsets, keys, side="right") - 1]
+    begin = np.maximum(begin, keys + 1 - _READ)
+    found = torch.zeros(len(keys), model.dim, device=model.bias.device)
+    order = np.argsort(keys - begin, kind="stable")
+    for start in range(0, len(order), _ROWS):
+        part = order[start : start + _ROWS]
+        batch = histories.gather(begin[part], keys[part] + 1)
+        outputs, _ = model(Tensors.from_batch(batch, found.device))
+        last = torch.from_numpy(batch.lengths - 1).to(found.device)
+        found[part] = outputs[torch.arange(len(part), device=found.device), last]
+    return found
+
+
+def take_curves(model: SequenceModel, weights: dict[str, Tensor]) -> None:
+    """Give a model's heads the curves that stand in other weights of it."""
+    own = model.state_dict()
+    for name, tensor in weights.items():
+        if name.startswith("other_heads.") and name.endswith(CURVES):
+            own[name].copy_(tensor)
