@@ -1,0 +1,105 @@
+"""Told: what heads read when they are asked, and where it comes from.
+
+The memory of a user is taken where service keeps it, or is read again as of the instant; counts
+come from the events known, strictly before it. So an answer about the past is the one given then.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from recency.data.histories import Histories, Ints
+from recency.data.tallies import Ledger
+from recency.live.live_model import LiveModel
+from recency.live.states import outputs_at
+from recency.nn.heads import Head
+
+
+@dataclass(frozen=True)
+class Told:
+    """Hold what a head reads for n questions.
+
+    Attributes:
+        outputs: [n, dim]; zeros for users without events.
+        vectors: [n, dim]; zeros for items without weights.
+        facts: [n, n_facts].
+        since: [n] microseconds of the newest event before the question, -1 without one.
+        strange: [n] whether the user had no event before, or the item has no weights.
+    """
+
+    outputs: Tensor
+    vectors: Tensor
+    facts: Tensor
+    since: Ints
+    strange: npt.NDArray[np.bool_]
+
+
+@torch.no_grad()
+def told(live: LiveModel, head: Head, users: Ints, items: Ints | None, at: Ints) -> Told:
+    """Gather what a head reads.
+
+    Args:
+        live: Is asked.
+        head: One of its model's.
+        users: [n] user rows, `UNKNOWN` for strangers.
+        items: [n] item rows, `UNKNOWN` for strangers; None where the head asks about none.
+        at: [n] microseconds; events at or after it are not seen.
+    """
+    model, device = live.model, live.model.bias.device
+    known, place = np.unique(users[users >= 0], return_inverse=True)
+    histories = live.timelines.histories(known)
+    asked = np.flatnonzero(users >= 0)
+    stops = np.zeros(len(users), np.int64)
+    stops[asked] = histories.stops_before(place, at[asked])
+    outputs = torch.zeros(len(users), model.dim, device=device)
+    if len(asked) and (at == at[0]).all():  # through states, which move in O(1)
+        ends = histories.stops_before(np.arange(len(known)), np.full(len(known), at[0]))
+        outputs[asked] = live.scoring.outputs(known, histories, ends)[place]
+    elif len(asked):
+        outputs[asked] = outputs_at(model, histories, place, stops[asked])
+    since = np.full(len(users), -1)
+    there = asked[stops[asked] > histories.offsets[place]]
+    since[there] = histories.times[stops[there] - 1]
+    strange, vectors = since < 0, torch.zeros(len(users), model.dim, device=device)
+    if items is not None:
+        learned = (items >= 0) & (items < model.n_items)
+        vectors[learned] = model.vectors[torch.from_numpy(items[learned]).to(device)]
+        strange |= ~learned
+    facts = _facts(live, head, users, items, at)
+    return Told(outputs, vectors, torch.from_numpy(facts).to(device), since, strange)
+
+
+def _facts(
+    live: LiveModel, head: Head, users: Ints, items: Ints | None, at: Ints
+) -> npt.NDArray[np.float32]:
+    n_items = len(live.vocabs.items)
+    if items is None:
+        known, place = np.unique(users, return_inverse=True)
+        ledger = Ledger.of(live.timelines.histories(np.maximum(known, 0)), n_items)
+        rows = np.where(users < 0, -1, place)
+        return head.facts(ledger, rows, np.full(len(users), -1), at)
+    ledger = Ledger.of(_of_either(live.timelines.histories(), users, items), n_items)
+    return head.facts(ledger, users, np.where(items < 0, -2, items), at)
+
+
+def _of_either(histories: Histories, users: Ints, items: Ints) -> Histories:
+    """Keep the events of users asked about, of items asked about, and of items these users had."""
+    by_user = np.zeros(histories.n_users + 1, bool)  # the last stands for strangers
+    by_user[users] = True
+    by_item = np.zeros(int(histories.items.max(initial=-1)) + 2, bool)
+    own = by_user[:-1][histories.user_of]
+    for rows in (histories.items[own], items):
+        by_item[rows[(rows >= 0) & (rows < len(by_item) - 1)]] = True
+    kept = own | by_item[histories.items]
+    lengths = np.bincount(histories.user_of[kept], minlength=histories.n_users)
+    types, values = histories.types, histories.values
+    return Histories(
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        items=histories.items[kept],
+        times=histories.times[kept],
+        types=None if types is None else types[kept],
+        values=None if values is None else values[kept],
+    )
