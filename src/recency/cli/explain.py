@@ -1,0 +1,70 @@
+"""``recency explain``: why an item stands where it stands in a user's list."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from recency.cli import output
+
+
+def explain(
+    folder: Annotated[Path, typer.Argument(help="Folder of the model.")],
+    user: Annotated[str, typer.Option(help="User id.")],
+    item: Annotated[
+        str | None, typer.Option(help="Item id; default: the first of the user's list.")
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(help="Instant of the question, or 'now'; default: after the newest event."),
+    ] = None,
+    without: Annotated[
+        list[int] | None,
+        typer.Option(help="Event to leave out, by how many events ago (1: the newest); repeats."),
+    ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="leave_one_out, in_turn, gradients or integrated_gradients: how it is found "
+            "what an event brings."
+        ),
+    ] = "leave_one_out",
+    window: Annotated[int, typer.Option(help="Newest events looked at one by one.")] = 50,
+    plot: Annotated[
+        Path | None, typer.Option(help="Draw it into a .png, .svg or .pdf file.")
+    ] = None,
+    json: output.Json = False,
+) -> None:
+    """Say what an item's place in a user's list rests on."""
+    from datetime import UTC, datetime
+    from typing import cast
+
+    from recency.explaining.contributions import Method
+    from recency.explaining.explain import explain as asked
+    from recency.explaining.picture import check_path
+    from recency.loading import load
+
+    if plot is not None:
+        check_path(plot)
+    model = load(folder)
+    instant = datetime.now(UTC) if at == "now" else at
+    who = model.users.coerce(user)
+    if item is None:
+        what = model.recommend([who], 1, at=instant, unknown="raise").items[0][0]
+    else:
+        what = model.items.coerce(item)
+    told = asked(
+        model,
+        who,
+        what,
+        instant,
+        without=without or (),
+        method=cast(Method, method),
+        window=window,
+    )
+    if plot is not None:
+        told.plot(plot)
+        output.tell(f"Drawn into {plot}.")
+    shown = ["turn", "ago", "item_id", "title", "timestamp", "contribution", "rank_without"]
+    table = output.table(told.to_frame().select(shown))
+    output.result(told.to_dict(), as_json=json, text=lambda _: f"{told}\n\n{table}")
