@@ -22,6 +22,10 @@ TITLES = {
     "accuracy_paired": "Accuracy: paired differences",
     "encoders": "What encoders cost",
     "evaluation": "Full evaluation: time and memory",
+    "content": "Items that speak, domains, pre-training",
+    "heads": "Rating, liking, buying, when",
+    "explain": "Why: how true explanations are",
+    "sequences": "Sequences beyond shops",
     "online": "Learning while it runs",
     "reading": "Reading and preparing a log",
     "serving": "The service",
@@ -48,9 +52,40 @@ IN_SHORT = {
 }
 # The columns shown where a table holds more than a page can; the file has them all.
 _DIFFERENCES = ("ndcg@10", "ndcg@10 share", "ndcg@10 p", "ndcg@10 gap>1h", "ndcg@10 gap>7d")
+_HEADS = (
+    "rmse",
+    "mae",
+    "rmse_gain_over_bias",
+    "rmse_gain_over_running_bias",
+    "rmse_gain_over_svdpp",
+    "auc",
+    "auc_gain_over_best_baseline",
+    "log_loss",
+    "log_loss_gain_over_best_baseline",
+    "ece",
+    "nll",
+    "mae_log",
+    "return 1 d ece",
+    "return 7 d ece",
+    "return 30 d ece",
+    "nll_gain_over constant",
+    "nll_gain_over per-user log-normal",
+    "nll_gain_over RMTPP form",
+    "ndcg@10",
+    "ndcg@10 gain_over_alone share",
+    "rating squared error",
+    "rating squared error gain_over_alone",
+    "like log_loss",
+    "like log_loss gain_over_alone",
+    "buys log_loss",
+    "buys log_loss gain_over_alone",
+    "when nll",
+    "when nll gain_over_alone",
+)
 SHOWN = {
     "accuracy": ("ndcg@10", "recall@10", "ndcg@10 gap>1h", "ndcg@10 gap>7d", "coverage@10"),
     "accuracy_paired": _DIFFERENCES,
+    "heads": _HEADS,
 }
 # The columns of the README's table of accuracy: a row of ours, or the best of a kind.
 OURS = {"Tide": ("tide", "unknown"), "Tide, knowing when it is asked": ("tide", "known")}

@@ -1,0 +1,1 @@
+"""Benchmarks of content: items that speak before anybody has clicked them."""
