@@ -30,8 +30,8 @@ SPINE = [
     {"storage"},
     {"live"},
     {"asking", "model_folder"},
-    {"recommender"},
-    {"explain", "tuning", "ensemble"},
+    {"recommender", "sequences"},
+    {"explaining", "tuning", "ensemble"},
     {"loading"},
     {"online"},
     {"serving"},
@@ -53,7 +53,7 @@ LARGER_FOR_A_REASON: dict[str, str] = {
 HEAVY = {
     "torch", "pandas", "pyarrow", "matplotlib", "scipy", "fastapi", "uvicorn", "implicit", "optuna",
     "tensorboard", "wandb", "mlflow", "river", "httpx", "faiss", "transformers", "model2vec",
-    "huggingface_hub",
+    "huggingface_hub", "captum",
 }  # fmt: skip
 
 FILES = sorted(ROOT.rglob("*.py"))

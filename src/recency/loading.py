@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from recency.ensemble import Ensemble
+from recency.errors import FormatError
 from recency.nn.encoder import Encoder
 from recency.recommender import SequenceRecommender
 from recency.storage import read_manifest
@@ -22,4 +23,8 @@ def load(folder: str | Path, encoder: Encoder | None = None) -> SequenceRecommen
     manifest = read_manifest(folder)
     if "members" in manifest.content:
         return Ensemble.restored(manifest, encoder)
+    if kind := manifest.content.get("kind"):
+        raise FormatError(
+            f"expected a recommender in {folder}, found a {kind}; read it with recency.{kind}.load."
+        )
     return SequenceRecommender.restored(manifest, manifest.content, encoder=encoder)

@@ -1,5 +1,6 @@
 """How a live model lies in a folder: weights, vocabularies, histories, catalogue, settings."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,11 @@ from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
 from safetensors.torch import load_file, save_file
 
+from recency.content.adaptor import Adaptor
 from recency.data.catalogue import Catalogue
 from recency.data.histories import Histories
 from recency.data.intake import Vocabs
+from recency.data.profiles import Profiles
 from recency.data.vocab import Vocab
 from recency.errors import FormatError
 from recency.live.live_model import LiveModel
@@ -26,17 +29,33 @@ _COLUMNS = ("offsets", "items", "times", "types", "values")
 
 
 def write_model(
-    folder: str | Path, settings: dict[str, Any], live: LiveModel, catalogue: Catalogue | None
+    folder: str | Path,
+    settings: dict[str, Any],
+    live: LiveModel,
+    catalogue: Catalogue | None,
+    adaptor: Adaptor | None = None,
+    profiles: Profiles | None = None,
 ) -> None:
     """Write a live model and its settings (JSON) into a folder, in one piece."""
     with written_folder(folder, settings) as draft:
         write_weights(draft / "weights.safetensors", live.model)
         write_known(draft, live, catalogue)
+        if adaptor is not None:
+            write_adaptor(draft, adaptor)
+        if profiles is not None:
+            profiles.frame().write_parquet(draft / "profiles.parquet", compression="zstd")
 
 
 def write_weights(path: Path, model: SequenceModel) -> None:
     """Write a model's weights as one part of a draft."""
     save_file({name: t.cpu().contiguous() for name, t in model.state_dict().items()}, path)
+
+
+def write_adaptor(draft: Path, adaptor: Adaptor) -> None:
+    """Write what makes vectors of items' content, and the content known."""
+    adaptor.items.ids.rename("id").to_frame().write_parquet(draft / "content.parquet")
+    save_arrays(adaptor.arrays(), draft / "content.safetensors")
+    (draft / "content.json").write_text(json.dumps(adaptor.features.facts()), encoding="utf-8")
 
 
 def write_known(draft: Path, live: LiveModel, catalogue: Catalogue | None) -> None:
@@ -99,6 +118,22 @@ def read_catalogue(manifest: Manifest) -> Catalogue | None:
     if "catalogue.parquet" not in manifest:
         return None
     return Catalogue.read(manifest.path("catalogue.parquet"))
+
+
+def read_profiles(manifest: Manifest, facts: Sequence[dict[str, Any]]) -> Profiles | None:
+    """Read the profiles of users; None where the folder keeps none."""
+    if "profiles.parquet" not in manifest:
+        return None
+    return Profiles.restored(facts, pl.read_parquet(manifest.path("profiles.parquet")))
+
+
+def read_adaptor(manifest: Manifest) -> Adaptor | None:
+    """Read what makes vectors of items' content; None where the model knows none."""
+    if "content.json" not in manifest:
+        return None
+    facts = json.loads(manifest.path("content.json").read_text(encoding="utf-8"))
+    ids = pl.read_parquet(manifest.path("content.parquet"))["id"]
+    return Adaptor.restored(facts, load_arrays(manifest.path("content.safetensors")), ids)
 
 
 def _arrays(histories: Histories) -> dict[str, npt.NDArray[np.generic]]:

@@ -5,45 +5,72 @@ alone, `partial_fit` moves both, `fit` starts afresh.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, Unpack
 
 import polars as pl
 import torch
 
 from recency.asking.asking import Asking, refuse_strangers
+from recency.asking.foretelling import At, NextTime, Propensity, next_time, propensity, rate
+from recency.content.adaptor import Adaptor
+from recency.content.attributes import (
+    Attributes,
+    attributes_for,
+    attributes_of_settings,
+    attributes_to_settings,
+)
+from recency.content.features import Content
+from recency.content.item_vectors import ItemVectors
 from recency.data.catalogue import Catalogue
+from recency.data.domains import domain_codes, domains_named, with_domains
 from recency.data.histories import Histories
 from recency.data.intake import EventRow, Vocabs
 from recency.data.log import Log
 from recency.data.prepared import Prepared, rows_of
+from recency.data.profiles import Profiles, sizes_of
 from recency.data.reading import read_log
 from recency.data.vocab import Id
 from recency.errors import ConfigError, DataError, FormatError, NotFittedError
 from recency.evaluation.protocol import Answer, Questions
 from recency.live.answers import answers
-from recency.live.live_model import LiveModel, Observed
+from recency.live.live_model import LiveModel
+from recency.live.observed import Observed
+from recency.live.people import describe_people, know_people, profiles_for, shrinkage_of
 from recency.model_folder import (
     load_weights,
+    read_adaptor,
     read_catalogue,
     read_histories,
+    read_profiles,
     read_vocabs,
     write_model,
 )
 from recency.nn.banks import HalfLives
+from recency.nn.domains import DomainConfig, domains_of_settings, fold, join
 from recency.nn.encoder import Encoder
 from recency.nn.encoders import make_encoder
 from recency.nn.experts import ExpertConfig
-from recency.nn.heads import untie
+from recency.nn.head_kinds import attach, check_heads, of_settings, to_settings, to_tables
+from recency.nn.heads import Head
 from recency.nn.inputs import SPECIAL, InputConfig
 from recency.nn.model import RequestTime, SequenceModel
+from recency.nn.profile import (
+    ProfileConfig,
+    profile_settings,
+    profiles_of_settings,
+    start_from_profiles,
+)
 from recency.nn.tide import Tide
+from recency.nn.untied import untie
 from recency.storage import Manifest, read_manifest
 from recency.training.config import Progress, TrainConfig, TrainingResult
 from recency.training.continuing import learn_on
 from recency.training.fallback import best_half_life
-from recency.training.loop import train
+from recency.training.guard import train_guarded
+from recency.training.head_lessons import study_heads
+from recency.training.pretraining import BehaviourPretraining, pretrain
 from recency.training.tracking.facts import model_version
 from recency.training.tracking.run_folder import RunFolder
 from recency.training.tracking.trackers import Trackers, trackers_of
@@ -68,6 +95,12 @@ class SequenceRecommender(Asking):
         fallback_half_life: Of the decayed popularity that answers for users without a history;
             ``"fit"`` chooses it on the newest tenth of the events.
         seed: Repeats a fit, on a CPU bit by bit.
+        heads: What is told beside the next item, such as ``recency.RatingHead()``; each `fit` makes
+            fresh ones.
+        domains: What is made of several catalogues in one log (`recency.DomainConfig`); None
+            ignores which item belongs to which.
+        profiles: What is made of what is known of users (`recency.ProfileConfig`); None reads
+            events alone.
     """
 
     def __init__(
@@ -80,12 +113,18 @@ class SequenceRecommender(Asking):
         experts: ExpertConfig | None = _EXPERTS,
         fallback_half_life: str | float = "fit",
         seed: int = 0,
+        heads: Sequence[Head] = (),
+        domains: DomainConfig | None = None,
+        profiles: ProfileConfig | None = None,
     ) -> None:
         self.encoder = Tide(dim=64) if encoder is None else encoder
         self.inputs = InputConfig() if inputs is None else inputs
         self.training = TrainConfig() if training is None else training
         self.request_time: RequestTime = request_time
         self.experts = experts
+        self.heads = check_heads(heads)
+        self.domains, self.profiles = domains, profiles
+        self.known_profiles: Profiles | None = None
         self.fallback_half_life = fallback_half_life
         if fallback_half_life != "fit":
             self.fallback_half_life = parse_duration(fallback_half_life)
@@ -97,6 +136,8 @@ class SequenceRecommender(Asking):
         self.model_version = ""
         self.training_result: TrainingResult | None = None
         self.transferred: Transferred | None = None
+        self.adaptor: Adaptor | None = None
+        self.attributes: Attributes | None = None
         self._live: LiveModel | None = None
 
     @property
@@ -123,6 +164,8 @@ class SequenceRecommender(Asking):
         items: Catalogue | None = None,
         progress: Progress | None = None,
         *,
+        content: Content | None = None,
+        users: pl.DataFrame | None = None,
         init_from: "SequenceRecommender | str | Path | None" = None,
         init_items: bool = False,
         tracker: Trackers | None = None,
@@ -135,6 +178,9 @@ class SequenceRecommender(Asking):
                 be larger than memory.
             items: Attributes of items: titles, categories, availability.
             progress: Called after every training batch.
+            content: What items are known by beside their events; every item that it or ``items``
+                describes can then be recommended, without ever having had an event.
+            users: Profiles, as `recency.read_users` gives them, where the model reads any.
             init_from: Start from the weights of another recommender with the same encoder, or of
                 its folder, mostly with other items; `transferred` tells what was taken over. It
                 must not have seen what this one is to be tested on.
@@ -148,17 +194,26 @@ class SequenceRecommender(Asking):
         Raises:
             ConfigError: the other's encoder is another one, in any setting; a tracker cannot
                 begin; or ``run_dir`` holds another run.
-            DataError: the log has nothing to learn a next item from.
+            DataError: the log has nothing to learn a next item from, or content says nothing of
+                its items.
             TrainingDivergedError: the loss is no longer finite.
         """
         if not len(log):
             raise DataError("expected a log with events, found an empty one.")
         trackers = trackers_of(tracker, run_dir)
         if run_dir is not None:
-            kept = {"model": {"fallback_half_life": self.fallback_half_life}}
+            model_kept: dict[str, Any] = {"fallback_half_life": self.fallback_half_life}
+            if self.heads:
+                model_kept["heads"] = to_tables(self.heads)
+            kept = {"model": model_kept}
             trackers.insert(0, RunFolder(run_dir, kept))
         vocabs, histories = rows_of(log)
+        items = with_domains(log, items)
+        self.known_profiles = profiles_for(self.profiles, users, vocabs.users)
         model = self._new_model(len(vocabs.items), len(vocabs.types))
+        if self.known_profiles is not None and self.profiles is not None:
+            start_from_profiles(model, self.known_profiles.sizes, self.profiles, self.seed)
+            histories = replace(histories, profiles=self.known_profiles.of(vocabs.users.ids))
         self.transferred = None
         if init_from is not None:
             other = (
@@ -168,10 +223,53 @@ class SequenceRecommender(Asking):
             )
             known = Known(other.live.model, other.live.vocabs)
             self.transferred = start_from(known, Known(model, vocabs), items=init_items)
-        self.training_result = train(
+        study_heads(model, histories, vocabs)
+        self.attributes = attributes_for(self.inputs.attributes, model, items, vocabs.items)
+        self.adaptor = None
+        if content is not None:
+            self.adaptor = Adaptor.fit(content, items, vocabs.items, model.dim, self.seed)
+            self.adaptor.join(model, content.hidden)
+        if self.domains is not None:
+            join(model, domain_codes(vocabs.items, items)[0], self.domains, self.seed)
+        self.training_result = train_guarded(
             model, histories, self.training, seed=self.seed, progress=progress, tracker=trackers
         )
+        if self.adaptor is not None:
+            self.adaptor.settle(model, vocabs.items)
+            if self.attributes is not None:
+                self.attributes.join(model, items, vocabs.items)
+        if self.domains is not None:
+            fold(model, domain_codes(vocabs.items, items)[0])
         self.catalogue, self.cut = items, log.end
+        self._start(model, vocabs, histories)
+        return self
+
+    def pretrain(
+        self,
+        log: Log | Prepared,
+        lessons: BehaviourPretraining | None = None,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Learn what histories teach of themselves, so that a `fit` can start from it.
+
+        Save the result, or pass it as it is: ``fit(log, init_from=..., init_items=True)``.
+
+        Args:
+            log: Events that may be known; nothing later than what is to be tested on.
+            lessons: Hidden events, next events, alike views; see `recency.BehaviourPretraining`.
+            progress: Called after every training batch.
+
+        Raises:
+            DataError: the log has nothing to learn from.
+            TrainingDivergedError: the loss is no longer finite.
+        """
+        vocabs, histories = rows_of(log)
+        model = self._new_model(len(vocabs.items), len(vocabs.types))
+        self.training_result = pretrain(
+            model, histories, lessons, self.training, seed=self.seed, progress=progress
+        )
+        self.transferred = self.adaptor = self.catalogue = None
+        self.cut = log.end
         self._start(model, vocabs, histories)
         return self
 
@@ -203,13 +301,48 @@ class SequenceRecommender(Asking):
             DataError: there is nothing to learn from.
         """
         live, histories = self.live, self.live.timelines.histories()
+        n_known = live.model.n_items
         live.model.grow(len(self.items), len(live.vocabs.types), seed=self.seed)
+        if self.adaptor is not None:
+            self.adaptor.fill(live.model, live.vocabs.items, n_known)
+        if self.attributes is not None:
+            self.attributes.join(live.model, self.catalogue, live.vocabs.items)
+        if self.domains is not None:
+            join(live.model, domain_codes(self.items, self.catalogue)[0], self.domains, self.seed)
         self.training_result = learn_on(
             live.model, histories, n_events, self.training, epochs=epochs, seed=self.seed
         )
+        live.model.domains = None
         self.cut = live.now
         self._start(live.model, live.vocabs, histories)
         return self
+
+    def add_items(self, vectors: Sequence[ItemVectors] = (), items: Catalogue | None = None) -> int:
+        """Take in what is known of items; new ones can be recommended from now on.
+
+        What the weights have learned of an item stays; content makes the vectors of others.
+
+        Args:
+            vectors: Of the kinds that the model was fitted with.
+            items: Their attributes, which join the catalogue.
+
+        Returns:
+            How many items can be recommended that could not before.
+
+        Raises:
+            ConfigError: the model was fitted without content.
+            DataError: vectors are of another name or width than in training.
+        """
+        if self.adaptor is None:
+            raise ConfigError(
+                "the model knows items by their events alone; fit it with content=Content(...)."
+            )
+        live = self.live
+        added = self.adaptor.take_in(live.model, live.vocabs.items, vectors, items)
+        if items is not None:
+            self.catalogue = items if self.catalogue is None else self.catalogue.upsert(items.frame)
+        self.model_version = model_version(live.model)
+        return added
 
     def relearned(self, *, states_stand: bool) -> None:
         """Go on after the weights of ``live.model`` were moved in place.
@@ -236,7 +369,20 @@ class SequenceRecommender(Asking):
         Raises:
             DataError: an event cannot be read; then none is taken.
         """
-        return self.live.observe(read_log(events) if isinstance(events, pl.DataFrame) else events)
+        events = read_log(events) if isinstance(events, pl.DataFrame) else events
+        observed = self.live.observe(events)
+        if self.domains is not None and self.catalogue is not None:
+            self.catalogue = self.catalogue.merge(domains_named(events, self.catalogue))
+        return observed
+
+    def describe_users(self, users: pl.DataFrame) -> None:
+        """Take in profiles of new users, or others of known ones; the next answer knows them.
+
+        Raises:
+            ConfigError: the model reads no profiles, or a column is none that it learned.
+            DataError: the table's ids are not those of the log.
+        """
+        describe_people(self.live, users)
 
     # --- asking --------------------------------------------------------------------------------
 
@@ -256,6 +402,25 @@ class SequenceRecommender(Asking):
         names, shares = self.live.voices(rows, self.instant(at))
         columns = {name: shares[:, place] for place, name in enumerate(names)}
         return pl.DataFrame({"user_id": list(users), **columns}).fill_nan(None)
+
+    def rate(self, users: Sequence[Id], items: Sequence[Id], at: At | None = None) -> pl.DataFrame:
+        """Tell how users would rate items, pair by pair; see `recency.asking.foretelling.rate`."""
+        return rate(self, users, items, at)
+
+    def propensity(
+        self,
+        users: Sequence[Id] | None = None,
+        items: Sequence[Id] | None = None,
+        **question: Unpack[Propensity],
+    ) -> pl.DataFrame:
+        """Tell how likely events are; see `recency.asking.foretelling.propensity`."""
+        return propensity(self, users, items, **question)
+
+    def next_time(
+        self, users: Sequence[Id], at: At | None = None, **question: Unpack[NextTime]
+    ) -> pl.DataFrame:
+        """Tell when users come back; see `recency.asking.foretelling.next_time`."""
+        return next_time(self, users, at, **question)
 
     def half_lives(self) -> list[HalfLives]:
         """Tell how long each bank of a fitted `Tide` remembers; see `Tide.half_lives`.
@@ -278,7 +443,8 @@ class SequenceRecommender(Asking):
 
     def save(self, folder: str | Path) -> None:
         """Write the model with all it knows into a folder; see `recency.storage`."""
-        write_model(folder, self.settings(), self.live, self.catalogue)
+        known = self.known_profiles
+        write_model(folder, self.settings(), self.live, self.catalogue, self.adaptor, known)
 
     @classmethod
     def load(cls, folder: str | Path, encoder: Encoder | None = None) -> Self:
@@ -329,12 +495,21 @@ class SequenceRecommender(Asking):
             experts=None if experts is None else ExpertConfig(**experts),
             fallback_half_life=settings["fallback_half_life"],
             seed=settings["seed"],
+            heads=of_settings(settings.get("heads", ())),
+            domains=domains_of_settings(settings),
+            profiles=profiles_of_settings(settings),
         )
         model = one._new_model(settings.get("n_read", settings["n_items"]), settings["n_types"])
         if "n_read" in settings:
             untie(model, settings["n_items"])
+        if one.profiles is not None:
+            facts = settings["attributes"]
+            one.known_profiles = read_profiles(manifest, facts)
+            start_from_profiles(model, sizes_of(facts), one.profiles, one.seed)
+        one.attributes = attributes_of_settings(settings, model)
         load_weights(model, manifest, weights)
         one.catalogue, one.cut = read_catalogue(manifest), settings["cut"]
+        one.adaptor = read_adaptor(manifest)
         if beside is None:
             one._start(model, read_vocabs(manifest), read_histories(manifest))
         else:
@@ -354,6 +529,10 @@ class SequenceRecommender(Asking):
             "experts": None if self.experts is None else asdict(self.experts),
             "fallback_half_life": self.live.popularity.half_life,
             "seed": self.seed,
+            "heads": to_settings(self.heads),
+            **attributes_to_settings(self.attributes, model),
+            **({} if self.domains is None else {"domains": asdict(self.domains)}),
+            **profile_settings(self.profiles, self.known_profiles, shrinkage_of(self.live)),
             "n_items": model.n_items,
             **({} if model.heads is None else {"n_read": len(model.items) - SPECIAL}),
             "n_types": 0 if types is None else len(types) - SPECIAL,
@@ -365,7 +544,7 @@ class SequenceRecommender(Asking):
     def _new_model(self, n_items: int, n_types: int) -> SequenceModel:
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
-            return SequenceModel(
+            model = SequenceModel(
                 self.encoder.clone(),
                 n_items,
                 n_types,
@@ -374,6 +553,9 @@ class SequenceRecommender(Asking):
                 self.experts,
                 self.training.temperature,
             )
+            attach(model, self.heads, learned=self.training.head_weights == "learned")
+            model.scored_apart = self.domains is not None and self.domains.rank > 0
+            return model
 
     def stand_beside(self, other: LiveModel) -> None:
         """Share the vocabularies and events of a live model that was fitted on the same log."""
@@ -391,4 +573,6 @@ class SequenceRecommender(Asking):
         if isinstance(half_life, str):
             half_life = best_half_life(histories)
         self._live = LiveModel(model, vocabs, histories, half_life, beside)
+        if self.known_profiles is not None and self.profiles is not None:
+            know_people(self._live, self.known_profiles, self.profiles)
         self.model_version = model_version(model)

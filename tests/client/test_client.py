@@ -51,6 +51,8 @@ def test_any_number_of_events(client):
 def test_every_kind_of_question(client):
     after = client.recommend_after([{"item_id": "i1", "timestamp": "2026-02-01"}], k=4)
     assert after.user_id is None and len(after.items) == 4
+    liked = client.recommend_liked(["i1", "i2"], k=4, repeats=False)
+    assert len(liked.items) == 4 and not {"i1", "i2"} & set(liked.item_ids)
     following = client.next(after, k=2)
     assert len(following.items) == 2 and not set(following.item_ids) & set(after.item_ids)
     among = client.recommend("u1", candidates=["i1", "i2"], at=datetime(2026, 3, 1, tzinfo=UTC))

@@ -58,6 +58,11 @@ VARIANTS: dict[str, list[dict[str, Setting]]] = {
         {"blocks": 1, "banks": "long"},
         {"blocks": 1, "banks": "periodic"},
     ],
+    "Hybrid": [
+        {"memory": "lstm", "blocks": 2, "window": 5},
+        {"memory": '{"name": "tide", "dim": 8, "dropout": 0.0}', "dropout": 0.0},
+        {"memory": "transformer", "attention": "lstmattention", "window": 5, "dropout": 0.5},
+    ],
 }
 FORMS = {
     f"{name}({', '.join(f'{key}={value!r}' for key, value in form.items())})": (name, form)

@@ -19,6 +19,7 @@ from recency.data.log import Log
 from recency.data.vocab import Vocab
 from recency.nn.attention import Transformer
 from recency.nn.encoder import Encoder
+from recency.nn.hybrid import Hybrid
 from recency.nn.inputs import InputConfig, Tensors
 from recency.nn.lstm_attention import LSTMAttention
 from recency.nn.memory import MemoryNetwork
@@ -43,6 +44,7 @@ ALL: dict[str, New] = {
     "MemoryNetwork": lambda: MemoryNetwork(DIM),
     "Transformer": lambda: Transformer(DIM),
     "Tide": lambda: Tide(DIM),
+    "Hybrid": lambda: Hybrid(DIM),
 }
 # With inputs that leave time out, these see none at all.
 BLIND: dict[str, New] = {

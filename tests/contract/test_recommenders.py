@@ -13,6 +13,7 @@ import polars as pl
 import pytest
 
 from recency.baselines import (
+    CategoryPopularity,
     DecayedPopularity,
     ItemNeighbours,
     LivePopularity,
@@ -21,6 +22,7 @@ from recency.baselines import (
     Popularity,
     RecentItems,
 )
+from recency.data.catalogue import Catalogue
 from recency.data.log import TIME, Log
 from recency.data.synthetic import noise
 from recency.data.vocab import Vocab
@@ -38,6 +40,16 @@ def sequence(request_time: Literal["known", "unknown"] = "unknown") -> SequenceR
     return SequenceRecommender(GRU(8), training=training, request_time=request_time)
 
 
+def in_categories() -> CategoryPopularity:
+    """Put the items of the log into two categories, and one into both."""
+    ids = sorted({str(one) for one in whole().events["item_id"].to_list()})
+    groups = [["odd"] if n % 2 else ["even"] for n in range(len(ids))]
+    groups[0] = ["odd", "even"]
+    return CategoryPopularity(
+        Catalogue.from_frame(pl.DataFrame({"item_id": ids, "categories": groups}))
+    )
+
+
 def ensemble(fusion: Literal["scores", "ranks"]) -> Ensemble:
     """Mix members whose weights are learned: a fifth of the short log is enough for them."""
     return Ensemble([sequence(), Markov(), RecentItems()], fusion, valid_share=0.2)
@@ -48,6 +60,7 @@ MAKERS: dict[str, Callable[[], Recommender]] = {
     "decayed-popularity": DecayedPopularity,
     "live-popularity": LivePopularity,
     "recent-items": RecentItems,
+    "category-popularity": lambda: in_categories(),
     "markov": Markov,
     "item-neighbours": ItemNeighbours,
     "matrix-factorisation": lambda: MatrixFactorisation(4, epochs=2),

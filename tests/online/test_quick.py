@@ -6,8 +6,8 @@ import torch
 
 from recency.errors import ConfigError
 from recency.live.states import outputs_at
-from recency.nn.heads import tie, untie
 from recency.nn.inputs import Tensors
+from recency.nn.untied import tie, untie
 from recency.online.config import LearnConfig
 from recency.online.feed import LogFeed
 from recency.online.learner import Learner

@@ -163,14 +163,33 @@ def test_an_explanation_names_the_experts(client, shop_log_frame, tmp_path, cloc
     assert sum(voices.values()) == pytest.approx(1, abs=1e-4) and "encoder" in voices
     assert "explanation" not in client.get("/v1/users/u1/recommendations").json()
     stranger = client.get("/v1/users/nobody/recommendations?explain=1").json()
-    assert stranger["explanation"] == {"voices": None}
+    assert stranger["explanation"] == {"voices": None, "items": None}
     settings = TrainConfig(epochs=1, device="cpu")
     model = SequenceRecommender(GRU(dim=8), training=settings, experts=None)
     model.fit(Log.from_frame(shop_log_frame)).save(tmp_path / "plain")
     engine = Engine.open(tmp_path / "plain", clock=clock)
     answer = make_client(engine).get("/v1/users/u1/recommendations?explain=1").json()
-    assert answer["explanation"] == {"voices": None}
+    assert answer["explanation"]["voices"] is None
+    assert all(one["voices"] is None for one in answer["explanation"]["items"])
     engine.close()
+
+
+def test_an_explanation_names_the_events_that_speak_for_each_item(client, shop_log_frame):
+    answer = client.get("/v1/users/u1/recommendations?k=3&explain=true")
+    told = answer.json()["explanation"]["items"]
+    assert [one["item_id"] for one in told] == items(answer)
+    history = set(shop_log_frame.filter(user_id="u1")["item_id"])
+    for one in told:
+        assert 0 < one["chance"] < 1
+        assert sum(one["voices"].values()) == pytest.approx(1, abs=1e-6)
+        brought = [event["contribution"] for event in one["events"]]
+        assert brought == sorted(brought, reverse=True) and all(b > 0 for b in brought)
+        assert all(event["item_id"] in history for event in one["events"])
+        assert all((e["title"] or e["item_id"]) in e["sentence"] for e in one["events"])
+    visit = [{"item_id": "i1", "timestamp": "2026-02-09T10:00Z"}]
+    answer = client.post("/v1/recommendations", json={"history": visit, "k": 2, "explain": True})
+    told = answer.json()["explanation"]["items"]
+    assert [one["item_id"] for one in told] == items(answer)
 
 
 # --- visits, popular, new ------------------------------------------------------------------------

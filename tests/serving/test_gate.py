@@ -47,7 +47,9 @@ def test_a_sound_folder_has_no_faults_and_a_damaged_one_is_no_model(shop):
         folder_faults(shop)
 
 
-@pytest.mark.parametrize("encoder", ["gru", "tide", "transformer", "memorynetwork", "timelstm"])
+@pytest.mark.parametrize(
+    "encoder", ["gru", "tide", "transformer", "memorynetwork", "timelstm", "hybrid"]
+)
 def test_no_encoder_is_refused_for_how_it_is_built(encoder, tmp_path, shop_log_frame):
     from recency.data.log import Log
     from recency.nn.encoders import make_encoder

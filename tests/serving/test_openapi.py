@@ -70,6 +70,8 @@ def test_the_examples_of_bodies_are_accepted(client):
     client.put("/v1/items", json={"item_id": "tent", "title": "A tent"})
     page = client.post("/v1/recommendations", json={"history": []}).json()["recommendation_id"]
     for route in ROUTES:
+        if route.answer is schema.ForetellAnswer:
+            continue  # this shop has no heads: see test_api_foretell
         for name, body in route.bodies.items():
             example = body | ({"recommendation_id": page} if "recommendation_id" in body else {})
             path = route.path.replace("{item_id}", "tent").replace("{user_id}", "u1")
@@ -119,7 +121,12 @@ def test_real_answers_fit_their_models(client):
     ]
     for model, answer in answers:
         model.model_validate_json(answer.content)
-    documented = {route.answer for route in ROUTES} - {None}
+    # A search is answered in test_item_rows: this shop knows no texts.
+    documented = {route.answer for route in ROUTES} - {
+        None,
+        schema.SearchAnswer,
+        schema.ForetellAnswer,
+    }
     assert documented <= {model for model, _ in answers}
 
 

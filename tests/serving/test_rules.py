@@ -71,6 +71,7 @@ def test_all_rules_reach_the_selection(client, engine):
         "max_per_category": 4,
         "explore": 0.125,
         "explore_age": "7d",
+        "objective": {"buy": 0.5},
     }
     assert set(body) - {"history"} == set(RULE_FIELDS)
     found = asked_in_body(body, engine.checks).question.selection
@@ -87,6 +88,7 @@ def test_all_rules_reach_the_selection(client, engine):
         "max_per_category": 4,
         "explore": 0.125,
         "explore_age": 604_800.0,
+        "objective": (("buy", 0.5),),
     }
 
 

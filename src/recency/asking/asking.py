@@ -12,16 +12,20 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from recency.asking.likeness import By, alike, by_words
 from recency.asking.live_answers import Floats, Live, Scored
 from recency.asking.recommendations import Recommendations
 from recency.asking.rules import Rules, Scene
 from recency.asking.selection import Selection, SelectionArgs, best, check_k
+from recency.content.adaptor import Adaptor
+from recency.content.item_words import Spoken
 from recency.data.catalogue import Catalogue
 from recency.data.histories import Ints
 from recency.data.intake import EventRow
 from recency.data.vocab import Id, Vocab
 from recency.errors import UnknownIdError
 from recency.evaluation.protocol import block_length
+from recency.ranking.filters import Mask
 from recency.ranking.pool import Pool
 from recency.units import Instant, parse_instant
 
@@ -36,10 +40,12 @@ class Asking(ABC):
     Attributes:
         catalogue: What is known about items.
         model_version: Names the weights.
+        adaptor: Makes vectors of what items are; None where they are known by their events alone.
     """
 
     catalogue: Catalogue | None
     model_version: str
+    adaptor: Adaptor | None = None
 
     @property
     @abstractmethod
@@ -90,10 +96,11 @@ class Asking(ABC):
         allowed = chosen.mask(self.items, self.catalogue, instant)
         check_k(k, len(self.items))
         block = block_length(len(self.items))
-        parts = []
+        parts, strange = [], self._is_strange(chosen, allowed)
         for start in range(0, len(rows), block):
             part, who = rows[start : start + block], users[start : start + block]
             seen = None if chosen.repeats else self.live.seen(part, instant)
+            part = np.full_like(part, -1) if strange else part
             scene = Scene(self.live, self.items, self.catalogue, instant, allowed, who, who, seen)
             listed = self._of_shortlist(part, k, chosen, scene)
             if listed is None:
@@ -148,8 +155,10 @@ class Asking(ABC):
         scores, _ = self.live.scores(rows, self.instant(at))
         return scores[:, columns]
 
-    def similar_items(self, item: Id, k: int = 10, *, at: Instant | None = None) -> Recommendations:
-        """Rank the items whose vectors point most nearly the same way (cosine in [-1, 1]).
+    def similar_items(
+        self, item: Id, k: int = 10, *, at: Instant | None = None, by: By = "behaviour"
+    ) -> Recommendations:
+        """Rank the items most like one (cosine in [-1, 1]).
 
         An ensemble takes the mean of its models' cosines as weighed.
 
@@ -157,21 +166,31 @@ class Asking(ABC):
             item: Id.
             k: Most items.
             at: Only items that may be offered then are given. None: just after the newest event.
+            by: ``"behaviour"`` compares vectors that were learned, ``"content"`` what is known of
+                items: texts, categories, prices; ``"both"`` takes the mean of the two cosines, or
+                the one there is.
 
         Raises:
+            ConfigError: ``by`` is none of the three, or the model knows nothing of what items are.
             UnknownIdError: the item has no vector: never seen, or first seen after the learning.
         """
-        row = self.items.row(self.items.coerce(item))
-        if not 0 <= row < self.live.n_learned:
-            raise UnknownIdError(
-                f"item {item!r} has no vector: it was {'never seen' if row < 0 else 'seen'} "
-                f"{'' if row < 0 else 'only after the model learned'}; "
-                f"learn from events on it first (partial_fit)."
-            )
-        instant = self.instant(at)
-        allowed = Selection().mask(self.items, self.catalogue, instant)
-        found = best(self.live.cosines(row), k, allowed, None)
-        return self._recommendations([None], [self._ranked(found, [False])], instant)
+        return self._nearest(alike(self, item, by), k, at)
+
+    def search(
+        self, words: str | Spoken, k: int = 10, *, at: Instant | None = None
+    ) -> Recommendations:
+        """Rank the items whose texts are nearest to some words (cosine in [-1, 1]).
+
+        Args:
+            words: What is looked for; or encoded by `recency.content.item_words.ItemWords`.
+            k: Most items.
+            at: As of `similar_items`.
+
+        Raises:
+            ConfigError: the model knows no texts, or their encoder is missing or another one.
+            DataError: there are no words.
+        """
+        return self._nearest(by_words(self, words), k, at)
 
     # --- items ---------------------------------------------------------------------------------
 
@@ -246,6 +265,18 @@ class Asking(ABC):
     def instant(self, at: Instant | None) -> int:
         """Give the instant of a question in microseconds: None is just after what is known."""
         return self.live.now if at is None else parse_instant(at)
+
+    def _is_strange(self, chosen: Selection, allowed: Mask | None) -> bool:
+        """Tell whether a domain is asked for of which no item has weights: all are strangers."""
+        known = allowed is None or bool(allowed[: self.live.n_learned].any())
+        return chosen.domain is not None and not known
+
+    def _nearest(self, cosines: Floats, k: int, at: Instant | None) -> Recommendations:
+        """List the items with the highest cosines [1, items known] of those on offer."""
+        instant = self.instant(at)
+        allowed = Selection().mask(self.items, self.catalogue, instant)
+        found = best(cosines, k, allowed, None)
+        return self._recommendations([None], [self._ranked(found, [False])], instant)
 
     def _of_shortlist(self, users: Ints, k: int, chosen: Selection, scene: Scene) -> Ranked | None:
         """Rank the best candidates only; None where all items have to be scored."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from recency.asking.live_answers import Live
+from recency.asking.objectives import weigh_by_objective
 from recency.asking.selection import Selection, best_of
 from recency.data.catalogue import Catalogue
 from recency.data.histories import Histories, Ints
@@ -77,9 +78,9 @@ class Rules:
         """Tell how many candidates a question needs that is not answered from all items.
 
         Returns:
-            0 where all items are needed: a boost may lift any of them.
+            0 where all items are needed: a boost or an objective may lift any of them.
         """
-        if chosen.boosts:
+        if chosen.boosts or chosen.weights:
             return 0
         width = 4 * k + _SPARE if chosen.rearranges else k
         if self._newcomers_of(scene) is not None:
@@ -129,6 +130,8 @@ class Rules:
             newcomers.join(pool, scene.allowed)
         if chosen.boosts:
             pool.weigh(_boost_logs(chosen, scene, scene.shelf))
+        if chosen.weights:
+            weigh_by_objective(pool, chosen.weights, scene.live, list(scene.users), scene.at)
         if chosen.rotation:
             self._rotate(pool, chosen, scene)
 

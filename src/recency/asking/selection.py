@@ -19,6 +19,7 @@ from recency.units import parse_duration
 
 Boost = Mapping[Id, float] | Sequence[tuple[Id, float]]
 Price = tuple[float | None, float | None]
+Weights = tuple[tuple[str, float], ...]
 
 
 class SelectionArgs(TypedDict, total=False):
@@ -40,6 +41,7 @@ class SelectionArgs(TypedDict, total=False):
     max_per_category: int | None
     explore: float
     explore_age: str | float
+    objective: str | Mapping[str, float] | Sequence[tuple[str, float]]
 
 
 @dataclass(frozen=True)
@@ -73,6 +75,9 @@ class Selection:
         explore: Share of the places that goes to new or little seen items, in [0, 1].
         explore_age: From which age on an item is no more explored; seconds or text such as
             ``"30d"``.
+        objective: Event type that lists are for, such as ``"purchase"``, or several with weights
+            (``{"click": 0.7, "purchase": 0.3}``); the model needs a head for each. See
+            `recency.asking.objectives`.
 
     Raises:
         ConfigError: a value is out of its range; all faults together.
@@ -94,12 +99,14 @@ class Selection:
     max_per_category: int | None = None
     explore: float = 0.0
     explore_age: str | float = "30d"
+    objective: str | Mapping[str, float] | Sequence[tuple[str, float]] = ()
 
     def __post_init__(self) -> None:
         for name in ("candidates", "exclude", "categories", "exclude_categories", "domain"):
             object.__setattr__(self, name, _as_tuple(getattr(self, name)))
         pairs = self.boost.items() if isinstance(self.boost, Mapping) else self.boost
         object.__setattr__(self, "boost", tuple((name, float(by)) for name, by in pairs))
+        object.__setattr__(self, "objective", _weights(self.objective))
         if self.price is not None:
             object.__setattr__(self, "price", tuple(self.price))
         for name in ("rotation_time", "explore_age"):
@@ -115,6 +122,11 @@ class Selection:
     def boosts(self) -> tuple[tuple[Id, float], ...]:
         """Give names and factors."""
         return cast(tuple[tuple[Id, float], ...], self.boost)
+
+    @property
+    def weights(self) -> Weights:
+        """Give the event types of the objective, and weights."""
+        return cast(Weights, self.objective)
 
     @property
     def rearranges(self) -> bool:
@@ -223,6 +235,9 @@ class Selection:
                     f"boost of {what!r}: expected a factor above 0, found {by!r}; "
                     f"exclude and exclude_categories leave items out."
                 )
+        for what, by in self.weights:
+            if not 0 < by < np.inf:
+                faults.append(f"objective {what!r}: expected a weight above 0, found {by!r}.")
         most = self.max_per_category
         if most is not None and (isinstance(most, bool) or not isinstance(most, int) or most < 1):
             faults.append(f"max_per_category={most!r}: expected a whole number of at least 1.")
@@ -288,6 +303,13 @@ def _as_tuple(values: Any) -> tuple[Any, ...] | None:
     if values is None:
         return None
     return (values,) if isinstance(values, str) else tuple(cast(Iterable[Any], values))
+
+
+def _weights(objective: Any) -> Weights:
+    if isinstance(objective, str):
+        return ((objective, 1.0),)
+    pairs = objective.items() if isinstance(objective, Mapping) else objective
+    return tuple((str(name), float(by)) for name, by in pairs)
 
 
 def _is_share(value: object) -> bool:

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recency.cli import output
+from recency.cli.content import content_of
 from recency.cli.inspect import File, Item, Time, Unit, User
 from recency.cli.progress import training_bar
 from recency.cli.run_config import RunConfig, read_run_config
 from recency.errors import ConfigError
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from recency.data.catalogue import Catalogue
     from recency.data.log import Log
     from recency.data.prepared import Prepared
@@ -29,29 +32,42 @@ Until = Annotated[
 ]
 EncoderName = Annotated[str | None, typer.Option(help="tide, transformer, gru, lstm, …")]
 Device = Annotated[str | None, typer.Option(help="auto, cpu or cuda.")]
+Config = Annotated[Path | None, typer.Option(help="run.toml with every knob; flags go over it.")]
+Items = Annotated[str | None, typer.Option(help="Item file: titles, categories, availability.")]
+Text = Annotated[
+    str | None,
+    typer.Option(help="Encoder of the items' words: minilm, static, a folder or hub id."),
+]
+Vectors = Annotated[list[str] | None, typer.Option(help="File of item vectors; may be repeated.")]
+TrackerNames = Annotated[
+    list[str] | None, typer.Option(help="tensorboard, wandb or mlflow; may be repeated.")
+]
+RunDir = Annotated[
+    Path | None, typer.Option(help="Folder that keeps all it takes to repeat the run.")
+]
 
 
 def fit(
     file: File,
     out: Annotated[Path, typer.Option(help="Folder for the model.")],
-    config: Annotated[
-        Path | None, typer.Option(help="run.toml with every knob; flags go over it.")
-    ] = None,
+    config: Config = None,
     until: Until = None,
-    items: Annotated[
-        str | None, typer.Option(help="Item file: titles, categories, availability.")
+    items: Items = None,
+    users: Annotated[
+        str | None, typer.Option(help="User file: profiles of any columns, read with the events.")
     ] = None,
+    text: Text = None,
+    vectors: Vectors = None,
     encoder: EncoderName = None,
     size: Annotated[str | None, typer.Option(help="small, medium or large.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Most passes over the events.")] = None,
     device: Device = None,
     seed: Annotated[int | None, typer.Option(help="Repeats a run.")] = None,
-    tracker: Annotated[
-        list[str] | None, typer.Option(help="tensorboard, wandb or mlflow; may be repeated.")
+    init_from: Annotated[
+        Path | None, typer.Option(help="Model to start from; its item ids mean the same items.")
     ] = None,
-    run_dir: Annotated[
-        Path | None, typer.Option(help="Folder that keeps all it takes to repeat the run.")
-    ] = None,
+    tracker: TrackerNames = None,
+    run_dir: RunDir = None,
     user: User = None,
     item: Item = None,
     time: Time = None,
@@ -66,23 +82,41 @@ def fit(
             "split": {"until": until},
             "model": {"encoder": encoder, "size": size, "seed": seed},
             "training": {"epochs": epochs, "device": device},
+            "content": {"text": text, "vectors": vectors},
         },
     )
     if settings.ensemble is not None:
+        if init_from is not None or users is not None:
+            raise ConfigError("--init-from, --users: for one model, but run.toml has [ensemble].")
         _fit_ensemble(settings, file, items, out, tracked=bool(tracker or run_dir), as_json=json)
         return
     kept = None if run_dir is None else _run_folder(run_dir, settings)
     trackers = _trackers(tracker, kept)
     log = log_to_learn(file, settings)
     catalogue = None if items is None else _items(items)
-    recommender = settings.recommender()
+    known = None if settings.content is None else content_of(settings.content, catalogue)
+    recommender, people = settings.recommender(), _people(users, settings)
     began = perf_counter()
     with training_bar() as progress:
-        recommender.fit(log, catalogue, progress, tracker=trackers)
+        recommender.fit(
+            log, catalogue, progress, content=known, init_from=init_from,
+            init_items=init_from is not None, tracker=trackers, users=people,
+        )  # fmt: skip
     recommender.save(out)
     output.result(_facts(recommender, log, out, perf_counter() - began), as_json=json, text=_text)
     if kept is not None and not kept.whole:  # a note has said why; the model is saved
         raise typer.Exit(1)
+
+
+def _people(file: str | None, settings: RunConfig) -> "pl.DataFrame | None":
+    """Read the profiles of users, if any; what was guessed is told on stderr."""
+    from recency.data.reading import read_users
+
+    if file is None:
+        return None
+    if settings.profiles is None:
+        raise ConfigError("--users: say what is made of profiles in run.toml: [profiles].")
+    return read_users(output.source(file), report=output.tell_reading)
 
 
 def data_flags(
@@ -153,6 +187,11 @@ def _fit_ensemble(
             "--tracker and --run-dir follow the training of one model, but run.toml has a section "
             "[ensemble]; leave one of both out."
         )
+    if settings.content is not None:
+        raise ConfigError(
+            "--text, --vectors and [content] are for one model, but run.toml has a section "
+            "[ensemble]; leave one of both out."
+        )
     from recency.cli.ensemble import fit_ensemble
 
     log = log_to_learn(file, settings)
@@ -170,6 +209,7 @@ def _run_folder(folder: Path, settings: RunConfig) -> "RunFolder":
     sections = {
         "data": asdict(settings.data),
         "model": {"fallback_half_life": half_life},
+        "content": {} if settings.content is None else asdict(settings.content),
         "evaluate": asdict(settings.evaluate),
     }
     began = datetime.now(UTC).isoformat(timespec="seconds")

@@ -8,6 +8,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeElapsedColumn
 
 if TYPE_CHECKING:
+    from recency.content.encoding import Progress as EncodingProgress
+    from recency.content.pretraining_config import PretrainingStep
+    from recency.content.pretraining_config import Progress as PretrainingProgress
     from recency.data.preparation import Progress as PreparationProgress
     from recency.online.arms import Told
     from recency.training.config import Progress as TrainingProgress
@@ -19,6 +22,7 @@ _STAGES = {
     "search": "Training, judged on the newest slice",
     "refit": "Training afresh on everything",
     "train": "Training",
+    "pretrain": "Pre-training",
 }
 
 
@@ -41,6 +45,21 @@ def training_bar() -> Iterator["TrainingProgress"]:
                 facts=f"epoch {step.epoch}/{step.epochs}, loss {step.loss:.3f}{valid}, "
                 f"at most {left} left",
             )
+
+        yield show
+
+
+@contextmanager
+def pretraining_bar() -> Iterator["PretrainingProgress"]:
+    """Show epochs, loss and the time left of a text encoder; give the callback for it."""
+    with _bar(TextColumn("{task.fields[facts]}")) as bar:
+        task = bar.add_task("Pre-training", total=None, facts="starting")
+
+        def show(step: "PretrainingStep") -> None:
+            left = f"{step.eta / 60:.0f} min" if step.eta >= 120 else f"{step.eta:.0f} s"
+            done = step.epoch - 1 + step.step / step.steps
+            facts = f"epoch {step.epoch}/{step.epochs}, loss {step.loss:.3f}, {left} left"
+            bar.update(task, total=step.epochs, completed=done, facts=facts)
 
         yield show
 
@@ -69,6 +88,18 @@ def tuning_bar() -> Iterator["TuningProgress"]:
             best = "" if step.best is None else f", best NDCG@10 {step.best:.4f}"
             facts = f"{step.done}/{step.trials}, {step.pruned} ended early{best}"
             bar.update(task, total=step.trials, completed=step.done, facts=facts)
+
+        yield show
+
+
+@contextmanager
+def encoding_bar() -> Iterator["EncodingProgress"]:
+    """Show the texts encoded; give the callback for it."""
+    with _bar() as bar:
+        task = bar.add_task("Encoding texts", total=None)
+
+        def show(done: int, texts: int) -> None:
+            bar.update(task, total=texts, completed=done)
 
         yield show
 

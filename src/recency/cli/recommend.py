@@ -39,6 +39,9 @@ def recommend(
     max_per_category: Annotated[
         int | None, typer.Option(help="Most items of one category in a list.")
     ] = None,
+    objective: Annotated[
+        str | None, typer.Option(help="Event type, or several: click:0.7,purchase:0.3.")
+    ] = None,
     json: output.Json = False,
 ) -> None:
     """Rank items for users of a saved model."""
@@ -52,16 +55,15 @@ def recommend(
         boost=",".join(boost) if boost else None,
         diversity=diversity,
         max_per_category=max_per_category,
+        objective=objective,
     )
     model = load(folder)
-    instant = datetime.now(UTC) if at == "now" else at
     users = [model.users.coerce(one) for one in user]
     rules["repeats"], rules["categories"] = repeats, category
-    found = model.recommend(users, k, at=instant, **rules)
+    found = model.recommend(users, k, at=datetime.now(UTC) if at == "now" else at, **rules)
     frame = found.to_frame()
     if model.catalogue is not None:
-        items = frame["item_id"].to_list()
-        titles = [model.catalogue.describe(item).get("title") for item in items]
+        titles = model.catalogue.titles(frame["item_id"].to_list())
         frame = frame.with_columns(title=output.series(titles))
     facts = {
         "model_version": found.model_version,

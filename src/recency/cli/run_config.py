@@ -6,6 +6,8 @@
 [encoder]   further arguments of the encoder, such as Tide's window
 [inputs]    see recency.InputConfig
 [experts]   see recency.ExpertConfig
+[domains]   see recency.DomainConfig: several catalogues in one log
+[profiles]  see recency.ProfileConfig: what is made of recency fit --users
 [training]  see recency.TrainConfig; [training.augmentation] and [training.contrast] for small logs
 [ensemble]  seeds, encoders, baselines, fusion, valid_share: several models that answer as one
 [evaluate]  k, history, repeats, reading, ties, targets, max_targets
@@ -22,9 +24,11 @@ from typing import TYPE_CHECKING, Any, Literal
 from recency.errors import ConfigError, raise_all
 
 if TYPE_CHECKING:
+    from recency.nn.domains import DomainConfig
     from recency.nn.encoder import Encoder
     from recency.nn.experts import ExpertConfig
     from recency.nn.inputs import InputConfig
+    from recency.nn.profile import ProfileConfig
     from recency.recommender import SequenceRecommender
     from recency.training.config import TrainConfig
 
@@ -55,6 +59,7 @@ class ModelSection:
     """Choose the model; ``dim`` and ``layers`` override what ``size`` stands for.
 
     ``layers`` are the blocks of an encoder made of blocks; None for ``dropout`` is its default.
+    ``heads`` are tables, ``[[model.heads]]``: a kind (rating, type, horizon, time) and arguments.
     """
 
     encoder: str = "tide"
@@ -66,6 +71,31 @@ class ModelSection:
     request_time: Literal["unknown", "known"] = "known"  # what is saved here is for service
     fallback_half_life: str | float = "fit"
     seed: int = 0
+    heads: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class ContentSection:
+    """Say what items are known by beside their events; see `recency.Content`.
+
+    Attributes:
+        text: Encoder of the words of items: ``minilm``, ``static``, ``static:MODEL``, or a folder
+            or hub id; None reads no words.
+        columns: Of the item file, that hold words; empty for title, text, categories and tags.
+        vectors: Files of vectors, Parquet with ``item_id`` and ``vector``, or ``.npy`` in the order
+            of the item file.
+        cache: Folder that keeps vectors of texts, so that a second fit encodes nothing.
+        dims, hidden, categories, numbers: As of `recency.Content`.
+    """
+
+    text: str | None = None
+    columns: list[str] = field(default_factory=list)
+    vectors: list[str] = field(default_factory=list)
+    cache: str | None = None
+    dims: int = 16
+    hidden: float = 0.5
+    categories: bool = True
+    numbers: list[str] = field(default_factory=lambda: ["price"])
 
 
 @dataclass(frozen=True)
@@ -118,7 +148,10 @@ class RunConfig:
     encoder: dict[str, Any] = field(default_factory=dict)
     inputs: "InputConfig | None" = None
     experts: "ExpertConfig | None" = None
+    domains: "DomainConfig | None" = None
+    profiles: "ProfileConfig | None" = None
     training: "TrainConfig | None" = None
+    content: ContentSection | None = None
     ensemble: EnsembleSection | None = None
     evaluate: EvaluateSection = EvaluateSection()
     tune: TuneSection = TuneSection()
@@ -126,6 +159,7 @@ class RunConfig:
     def recommender(self) -> "SequenceRecommender":
         """Make the recommender that the file describes, not yet fitted."""
         from recency.nn.experts import ExpertConfig
+        from recency.nn.head_kinds import of_tables
         from recency.recommender import SequenceRecommender
 
         experts = ExpertConfig() if self.experts is None else self.experts
@@ -137,6 +171,9 @@ class RunConfig:
             experts=experts if self.model.experts else None,
             fallback_half_life=self.model.fallback_half_life,
             seed=self.model.seed,
+            domains=self.domains,
+            profiles=self.profiles,
+            heads=of_tables(self.model.heads),
         )
 
     def _encoder(self) -> "Encoder":
@@ -205,6 +242,7 @@ def _kinds(table: dict[str, Any]) -> dict[str, type]:
         "split": SplitSection,
         "model": ModelSection,
         "encoder": dict,
+        "content": ContentSection,
         "ensemble": EnsembleSection,
         "evaluate": EvaluateSection,
         "tune": TuneSection,
@@ -217,6 +255,14 @@ def _kinds(table: dict[str, Any]) -> dict[str, type]:
         from recency.nn.experts import ExpertConfig
 
         kinds["experts"] = ExpertConfig
+    if "domains" in table:
+        from recency.nn.domains import DomainConfig
+
+        kinds["domains"] = DomainConfig
+    if "profiles" in table:
+        from recency.nn.profile import ProfileConfig
+
+        kinds["profiles"] = ProfileConfig
     if "training" in table:
         from recency.training.config import TrainConfig
 

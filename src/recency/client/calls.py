@@ -117,11 +117,21 @@ def following(recommendation_id: str, k: int | None) -> Call[answers.Recommended
     return Call("POST", "/v1/recommendations/next", answers.Recommended, {}, _json(asked))
 
 
-def similar(item: Id, k: int, details: bool, min_seq: int) -> Call[answers.Recommended]:
+def search(words: str, k: int, details: bool, min_seq: int) -> Call[answers.Recommended]:
+    """Ask for items by words."""
+    query = {"q": words} | _listed(k, details, min_seq)
+    return Call("GET", "/v1/items/search", answers.Recommended, query)
+
+
+def similar(item: Id, k: int, by: str, details: bool, min_seq: int) -> Call[answers.Recommended]:
     """Ask for items like one."""
-    query: Json = {"k": k} | ({"details": "true"} if details else {})
-    query |= {"min_seq": min_seq} if min_seq else {}
+    query = ({} if by == "behaviour" else {"by": by}) | _listed(k, details, min_seq)
     return Call("GET", f"/v1/items/{_part(item)}/similar", answers.Recommended, query)
+
+
+def _listed(k: int, details: bool, min_seq: int) -> Json:
+    query: Json = {"k": k} | ({"details": "true"} if details else {})
+    return query | ({"min_seq": min_seq} if min_seq else {})
 
 
 # --- items ---------------------------------------------------------------------------------------

@@ -137,6 +137,13 @@ class Client:
         """Ask for items after a history without a name; nothing of it is kept."""
         return self._do(calls.recommend(None, history, k, at, self._seen(consistent), more))
 
+    def recommend_liked(
+        self, liked: Sequence[Id], k: int = 10, *, consistent: bool = False, **more: Any
+    ) -> answers.Recommended:
+        """Ask for items for somebody new who likes some items; nothing of it is kept."""
+        asked = {"liked": list(liked), **more}
+        return self._do(calls.recommend(None, None, k, None, self._seen(consistent), asked))
+
     def next(
         self, recommended: answers.Recommended | str, k: int | None = None
     ) -> answers.Recommended:
@@ -149,10 +156,22 @@ class Client:
         return self._do(calls.following(calls.name_of(recommended), k))
 
     def similar(
-        self, item: Id, k: int = 10, *, details: bool = False, consistent: bool = False
+        self,
+        item: Id,
+        k: int = 10,
+        *,
+        by: str = "behaviour",
+        details: bool = False,
+        consistent: bool = False,
     ) -> answers.Recommended:
-        """Ask for items like one."""
-        return self._do(calls.similar(item, k, details, self._seen(consistent)))
+        """Ask for items like one, by ``"behaviour"``, ``"content"`` or ``"both"``."""
+        return self._do(calls.similar(item, k, by, details, self._seen(consistent)))
+
+    def search(
+        self, words: str, k: int = 10, *, details: bool = False, consistent: bool = False
+    ) -> answers.Recommended:
+        """Ask for the items whose texts are nearest to some words."""
+        return self._do(calls.search(words, k, details, self._seen(consistent)))
 
     # --- items ---------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ Since encoders are causal, padding on the right can never reach a real event.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TypeVar
 
@@ -38,6 +38,7 @@ class Batch:
         types: Event-type rows; `UNKNOWN` where there is none.
         values: The event's value; NaN where there is none.
         lengths: [B] number of real events.
+        profiles: [B, n_attributes] codes of the user; None where no profiles are read.
     """
 
     items: Ints
@@ -46,6 +47,7 @@ class Batch:
     types: Ints
     values: Floats
     lengths: Ints
+    profiles: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -61,6 +63,7 @@ class Histories:
         times: [n_events] microseconds since 1970 UTC, ascending within a user.
         types: [n_events] event-type rows, or None where the log has no types.
         values: [n_events] values, NaN where missing, or None where the log has none.
+        profiles: [n_users, n_attributes] codes of `recency.data.profiles`, or None.
     """
 
     offsets: Ints
@@ -68,6 +71,7 @@ class Histories:
     times: Ints
     types: npt.NDArray[np.int16] | None = None
     values: Floats | None = None
+    profiles: Ints | None = None
 
     @classmethod
     def build(cls, log: Log, users: Vocab, items: Vocab, types: Vocab | None = None) -> "Histories":
@@ -181,13 +185,15 @@ class Histories:
     def select(self, users: Ints) -> "Histories":
         """Keep the given users, in the given order."""
         lengths = self.lengths[users]
-        return self._at(ragged_positions(self.offsets[users], lengths), lengths)
+        known = None if self.profiles is None else self.profiles[users]
+        found = self._at(ragged_positions(self.offsets[users], lengths), lengths)
+        return replace(found, profiles=known)
 
     def cut(self, stops: Ints) -> "Histories":
         """Keep each user's events before an absolute position, as from `stops_before`."""
         lengths = stops - self.offsets[:-1]
         positions = ragged_positions(self.offsets[:-1], lengths)
-        return self._at(positions, lengths)
+        return replace(self._at(positions, lengths), profiles=self.profiles)
 
     def gather(self, starts: Ints, stops: Ints, width: int | None = None) -> Batch:
         """Gather slices of the flat arrays into one batch, padded on the right.
@@ -222,7 +228,14 @@ class Histories:
             if self.values is None
             else cells(self.values, np.nan),
             lengths=lengths.astype(np.int64),
+            profiles=self._profiles_at(starts),
         )
+
+    def _profiles_at(self, starts: Ints) -> Ints | None:
+        if self.profiles is None:
+            return None
+        users = np.searchsorted(self.offsets, starts, side="right") - 1
+        return self.profiles[np.clip(users, 0, max(0, self.n_users - 1))]
 
     def _gaps_of(self, times: Ints, starts: Ints, real: npt.NDArray[np.bool_]) -> Floats:
         """Measure the gaps [B, L] of slices from their times: as `gaps`, but only where asked."""

@@ -23,6 +23,7 @@ def remapped(histories: Histories, items: Ints, types: Ints | None) -> Histories
         times=histories.times,
         types=kinds,
         values=histories.values,
+        profiles=histories.profiles,
     )
 
 

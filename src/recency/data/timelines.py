@@ -17,6 +17,7 @@ import numpy.typing as npt
 
 from recency.data.arrivals import Arrivals, Events, inserted
 from recency.data.histories import PADDING, UNKNOWN, Histories, Ints, ragged_positions
+from recency.data.profiles import People
 
 # One merge is cheaper than an insertion each from so many events on, and from such a share of all.
 _BULK = 1_024
@@ -83,6 +84,7 @@ class Timelines:
         self._tails: dict[int, _Tail] = {}
         self._newest = int(base.times.max()) if base.n_events else None
         self._n_events = base.n_events
+        self.people: People | None = None  # whose profiles histories carry
 
     @property
     def n_events(self) -> int:
@@ -219,8 +221,13 @@ class Timelines:
 
     def histories(self, users: Ints | None = None) -> Histories:
         """Gather the histories of some users, in the given order, or of all."""
-        if users is None:
-            return self.freeze().histories()
+        found = self.freeze().histories() if users is None else self._of(users)
+        if self.people is None:
+            return found
+        rows = np.arange(found.n_users) if users is None else users
+        return replace(found, profiles=self.people.of(rows))
+
+    def _of(self, users: Ints) -> Histories:
         flat = self._flat(users)
         if not any(user in self._tails for user in users.tolist()):
             return flat

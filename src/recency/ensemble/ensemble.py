@@ -36,7 +36,7 @@ from recency.ensemble.report import EnsembleReport, MemberReport
 from recency.ensemble.weighing import Judgement, newest_slice, weigh
 from recency.errors import ConfigError, DataError, FormatError, NotFittedError, raise_all
 from recency.evaluation.protocol import Answer, Questions
-from recency.live.live_model import Observed
+from recency.live.observed import Observed
 from recency.nn.encoder import Encoder
 from recency.nn.model import RequestTime
 from recency.recommender import Events, SequenceRecommender

@@ -21,7 +21,8 @@ from recency.data.vocab import Id
 from recency.ensemble.fusion import Fusion, Scores
 from recency.ensemble.members import Baseline
 from recency.evaluation.protocol import Questions, World
-from recency.live.live_model import LiveModel, Observed
+from recency.live.live_model import LiveModel
+from recency.live.observed import Observed
 
 Part = LiveModel | Baseline
 

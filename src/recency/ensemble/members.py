@@ -43,6 +43,7 @@ def reseeded(recommender: SequenceRecommender, seed: int) -> SequenceRecommender
         experts=recommender.experts,
         fallback_half_life=recommender.fallback_half_life,
         seed=seed,
+        heads=recommender.heads,
     )
 
 

@@ -13,6 +13,7 @@ from recency.evaluation.protocol import Ints, Questions
 from recency.evaluation.settings import Reading
 
 _ALWAYS = np.iinfo(np.int64)
+_WHERE = {"growing": "the log", "listed": "training or the catalogue"}
 
 
 @dataclass(frozen=True)
@@ -42,13 +43,14 @@ class Candidates:
 
         Args:
             asked: Names the items.
-            reading: ``"growing"`` lets items in after their first event; else training's are taken.
+            reading: ``"growing"`` lets items in after their first event, ``"listed"`` those of the
+                catalogue at any time; else training's are taken.
             born: [n_items] first event of each item.
             ids: The only items that may be recommended; None allows all.
             catalogue: Its ``available_from`` and ``expires_at`` are kept to.
 
         Raises:
-            ConfigError: nothing may be recommended.
+            ConfigError: nothing may be recommended, or there is no catalogue to be listed in.
         """
         n_items = len(asked.items)
         allowed = np.ones(n_items, bool)
@@ -56,6 +58,8 @@ class Candidates:
         closes = np.full(n_items, _ALWAYS.max)
         if reading == "growing":
             opens = born + 1  # strictly after the first event
+        elif reading == "listed":
+            allowed = _listed(asked, catalogue)
         else:
             allowed[asked.n_warm :] = False
         if ids is not None:
@@ -70,7 +74,7 @@ class Candidates:
             raise ConfigError(
                 f"expected candidates of the evaluation's catalogue of {n_items:,} items, found "
                 f"none among the {len(ids or ()):,} given; with reading={reading!r} an item must "
-                f"occur in {'the log' if reading == 'growing' else 'training'}."
+                f"occur in {_WHERE.get(reading, 'training')}."
             )
         return cls(allowed, opens, closes)
 
@@ -85,6 +89,17 @@ class Candidates:
             self.allowed[items] & (self.opens[items] <= at) & (at < self.closes[items])
         )
         return found
+
+
+def _listed(asked: Questions, catalogue: Catalogue | None) -> npt.NDArray[np.bool_]:
+    """Mark items of training and of a catalogue."""
+    if catalogue is None:
+        raise ConfigError(
+            "reading='listed' takes candidates from a catalogue, found none; pass catalogue=."
+        )
+    listed = np.arange(len(asked.items)) < asked.n_warm
+    listed[asked.items.rows([asked.items.coerce(one) for one in catalogue.frame["item_id"]])] = True
+    return listed
 
 
 def _instants(catalogue: Catalogue, asked: Questions, name: str, missing: int) -> Ints:

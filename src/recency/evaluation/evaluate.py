@@ -21,6 +21,7 @@ from recency.data.log import Log
 from recency.data.vocab import Id
 from recency.errors import LeakWarning, NotFittedError
 from recency.evaluation.candidates import Candidates
+from recency.evaluation.domain_slices import domain_slices
 from recency.evaluation.exam import Exam, build_exam
 from recency.evaluation.intervals import resample
 from recency.evaluation.judge import Progress, judge
@@ -68,7 +69,8 @@ def evaluate(
         repeats: Whether items of the history are candidates and count as targets.
         reading: What becomes of items unseen in training: ``"warm"`` leaves their events out,
             ``"misses"`` counts them as missed, ``"growing"`` makes an item a candidate from its
-            first event on (that event itself is missed).
+            first event on (that event itself is missed), ``"listed"`` makes every item of
+            ``catalogue`` one.
         ties: ``"mean"`` over all orders of equal scores, ``"worst"``, or ``"best"``.
         targets: ``"event"``, or ``"basket"``: all items of a user at an instant are one question.
         baselines: True for the usual ones, False for none, or a list; those not fitted yet are
@@ -102,7 +104,11 @@ def evaluate(
         resamples=resamples,
         seed=seed,
     )
-    exam = build_exam(test, settings, partial(Candidates.of, ids=candidates, catalogue=catalogue))
+    listed: Sequence[Id] = ()
+    if reading == "listed" and catalogue is not None:
+        listed = catalogue.frame["item_id"].to_list()
+    choose = partial(Candidates.of, ids=candidates, catalogue=catalogue)
+    exam = build_exam(test, settings, choose, listed)
     vectors = item_vectors(exam, catalogue)
     others = _usual(repeats) if baselines is True else list(baselines or ())
     entries = [_enter(model, exam, vectors, progress, may_fit=False)]
@@ -231,7 +237,7 @@ def _sliced(exam: Exam, entries: dict[str, _Entry]) -> pl.DataFrame:
     """Average the main metrics within each bin that holds a unit."""
     names = [f"{name}@{exam.settings.k}" for name in ("recall", "ndcg", "mrr")]
     rows = []
-    for one in slices_of(exam):
+    for one in [*slices_of(exam), *domain_slices(exam)]:
         counts = np.bincount(one.place, minlength=len(one.bins))
         for model, entry in entries.items():
             sums = [

@@ -4,13 +4,14 @@ Decisions: events of one user at one instant share one question, because their o
 none of them may be predicted from another. Whatever is left out is counted in `Counts`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import numpy.typing as npt
 
 from recency.data.log import Log
+from recency.data.vocab import Id
 from recency.errors import DataError
 from recency.evaluation.candidates import Candidates
 from recency.evaluation.protocol import Ints, Questions
@@ -120,20 +121,23 @@ class Exam:
     test: Log
 
 
-def build_exam(test: Log, settings: Settings, choose: Choose = Candidates.of) -> Exam:
+def build_exam(
+    test: Log, settings: Settings, choose: Choose = Candidates.of, listed: Sequence[Id] = ()
+) -> Exam:
     """Make questions and targets of a test log.
 
     Args:
         test: With ``test.past``, as `Log.split_at` gives it.
         settings: The protocol.
         choose: Says which items may be recommended when.
+        listed: Items that may be candidates without an event.
 
     Raises:
         ConfigError: the test log does not know its past.
         DataError: ids of test and past differ in type, or no target is left.
     """
     train = past_of(test)
-    asked = questions_of(test, settings.history)
+    asked = questions_of(test, settings.history, listed)
     item = asked.items.rows(test.events["item_id"])
     born = np.full(len(asked.items), np.iinfo(np.int64).max)
     np.minimum.at(born, asked.world.items, asked.world.times)
@@ -175,7 +179,7 @@ def _classify(asked: Questions, item: Ints, candidates: Candidates, settings: Se
     repeat = is_repeat(asked, item)
     cold_skipped = cold if settings.reading == "warm" else np.zeros_like(cold)
     # A cold item that counts as missed is no candidate by the reading, not by the given list.
-    by_reading = cold if settings.reading != "growing" else np.zeros_like(cold)
+    by_reading = cold if settings.reading in ("warm", "misses") else np.zeros_like(cold)
     outside = ~candidates.allowed[item] & ~by_reading
     repeats_skipped = ~cold_skipped & ~outside & repeat & (not settings.repeats)
     return _Found(

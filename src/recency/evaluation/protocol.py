@@ -49,7 +49,8 @@ class Questions:
 
     Attributes:
         users: Every user of train and test.
-        items: The evaluation's catalogue: every item of train, then those that only test has.
+        items: The evaluation's catalogue: every item of train, then those that only test has, then
+            those that are only listed.
         n_warm: Items of rows below it occur in train.
         histories: Train and test events of all users, over these vocabularies.
         world: The same events in the order of time.

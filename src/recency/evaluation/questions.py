@@ -1,18 +1,20 @@
 """From a test log to questions: one an event, each with the past that it may be answered from."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from recency.data.histories import Histories
 from recency.data.log import Log
-from recency.data.vocab import Vocab
+from recency.data.vocab import Id, Vocab
 from recency.errors import ConfigError, DataError
 from recency.evaluation.protocol import Ints, Questions, World
 from recency.evaluation.settings import History
 
 
-def questions_of(test: Log, history: History) -> Questions:
+def questions_of(test: Log, history: History, listed: Sequence[Id] = ()) -> Questions:
     """Ask one question for each event of a test log, in the log's order.
 
     Rolling, an event is asked about at its own instant, from everything strictly before it. Frozen,
@@ -22,6 +24,7 @@ def questions_of(test: Log, history: History) -> Questions:
     Args:
         test: With ``test.past``, as `Log.split_at` gives it.
         history: Whether test events may be read.
+        listed: Items that may be asked about beside those of the events.
 
     Raises:
         ConfigError: the test log does not know its past, or holds no event.
@@ -32,6 +35,7 @@ def questions_of(test: Log, history: History) -> Questions:
     users.extend(test.events["user_id"])
     items = Vocab.from_ids(train.events["item_id"])
     items.extend(test.events["item_id"])
+    items.extend([items.coerce(one) for one in listed])
     whole = Log.from_frame(pl.concat([train.events, test.events], how="diagonal"))
     types = None
     if whole.has("event_type"):

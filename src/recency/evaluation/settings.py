@@ -7,7 +7,7 @@ from recency.errors import ConfigError, raise_all
 from recency.ranking.ranks import TIES, Ties
 
 History = Literal["rolling", "frozen"]
-Reading = Literal["warm", "misses", "growing"]
+Reading = Literal["warm", "misses", "growing", "listed"]
 Targets = Literal["event", "basket"]
 
 
@@ -22,7 +22,8 @@ class Settings:
         repeats: Whether items of the history are candidates and count as targets.
         reading: What becomes of items that training never saw. ``"warm"``: their events are no
             targets; ``"misses"``: they count as missed; ``"growing"``: an item is a candidate from
-            its first event on, and that first event itself counts as missed.
+            its first event on, and that first event itself counts as missed; ``"listed"``: every
+            item that the catalogue lists is a candidate, whether it ever had an event or not.
         ties: Rank of a target whose score others share; see `recency.ranking.ranks`.
         targets: ``"event"``: every event is one question; ``"basket"``: the different items of one
             user at one instant are one question.

@@ -16,6 +16,8 @@ TIME_BINS = (_MINUTE, _HOUR, DAY, 7 * DAY, 30 * DAY)
 TIME_NAMES = ("< 1 min", "1 min - 1 h", "1 h - 1 d", "1 - 7 d", "7 - 30 d", ">= 30 d")
 _LENGTH_BINS = (1, 2, 6, 21, 101)
 _LENGTH_NAMES = ("0", "1", "2 - 5", "6 - 20", "21 - 100", "> 100")
+_KNOWN_BINS = (1, 6, 21, 101)
+_KNOWN_NAMES = ("0", "1 - 5", "6 - 20", "21 - 100", "> 100")
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class Slice:
 
 
 def slices_of(exam: Exam) -> list[Slice]:
-    """Cut the units by gap, history length, item age, new users and items, and event type.
+    """Cut the units by gap, history length, item age and events, new users and items, and type.
 
     A basket is put where its first target belongs. The gap runs from the last event that may be
     read to the target; an item's age from its first event to the target.
@@ -54,6 +56,11 @@ def slices_of(exam: Exam) -> list[Slice]:
         _spans("item age", time - exam.born[item], exam.born[item] < time, "its first event"),
         Slice("user", ("in training", "new"), (~learned[user]).astype(np.int64)),
         Slice("item", ("in training", "new"), (item >= questions.n_warm).astype(np.int64)),
+        Slice(
+            "training events of the item",
+            _KNOWN_NAMES,
+            np.digitize(exam.train_counts[item], _KNOWN_BINS),
+        ),
     ]
     if exam.test.has("event_type"):
         cuts.append(_types(exam, targets.event[first]))

@@ -18,6 +18,7 @@ from recency.data.histories import Histories, Ints
 from recency.data.remapping import remapped
 from recency.evaluation.protocol import Answer, Questions, block_length
 from recency.live.live_model import LiveModel
+from recency.live.people import segments_of, with_profiles
 from recency.live.states import outputs_at
 from recency.nn.experts import Experts
 from recency.nn.memories import Life
@@ -125,6 +126,7 @@ def strangers_answered(live: LiveModel, questions: Questions, asked: Ints) -> It
     """
     block = block_length(len(questions.items))
     counts = DecayedCounts(live.popularity.half_life, len(questions.items))
+    segments = segments_of(live, questions)
     asked = asked[np.argsort(questions.world_stop[asked], kind="stable")]
     done = 0
     for start in range(0, len(asked), block):
@@ -135,8 +137,15 @@ def strangers_answered(live: LiveModel, questions: Questions, asked: Ints) -> It
             if stop > done:
                 world = slice(done, stop)
                 counts.add(questions.world.items[world], questions.world.times[world])
+                if segments is not None:
+                    all_of = questions.world
+                    segments.add(all_of.users[world], all_of.items[world], all_of.times[world])
                 done = stop
-            scores[row] = counts.log_counts(int(questions.at[question]), len(questions.items))
+            at, n_items = int(questions.at[question]), len(questions.items)
+            if segments is None:
+                scores[row] = counts.log_counts(at, n_items)
+            else:
+                scores[row] = segments.scores(questions.user[[question]], at, n_items)[0]
         yield part, scores
 
 
@@ -145,4 +154,5 @@ def _own_rows(live: LiveModel, questions: Questions) -> Histories:
     types = None
     if questions.types is not None:
         types = live.vocabs.types.rows(questions.types.ids)
-    return remapped(questions.histories, live.vocabs.items.rows(questions.items.ids), types)
+    found = remapped(questions.histories, live.vocabs.items.rows(questions.items.ids), types)
+    return with_profiles(live, questions, found)

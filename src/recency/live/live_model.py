@@ -9,7 +9,6 @@ timelines and, where their experts count alike, memories; an event told to one i
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -23,10 +22,13 @@ from recency.data.histories import Histories, Ints
 from recency.data.intake import EventRow, Vocabs, events_of
 from recency.data.log import Log
 from recency.data.outside import frame_of, history_of
+from recency.data.profiles import forget_person
 from recency.data.timelines import Timelines
 from recency.data.vocab import Id
+from recency.live.observed import Observed
 from recency.live.recall import Recall
 from recency.live.scoring import Scoring
+from recency.live.segments import Segments, recounted
 from recency.live.shortlists import Wanted
 from recency.live.states import States, outputs_at
 from recency.nn.experts import OWN_WINDOW
@@ -36,24 +38,6 @@ from recency.nn.model import SequenceModel
 from recency.ranking.topk import top_k
 
 Floats = npt.NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Observed:
-    """Count what `observe` took in.
-
-    Attributes:
-        n_events: Events.
-        n_new_users: Users seen for the first time.
-        n_new_items: Items seen for the first time; recommendable by popularity, and by the model
-            after `partial_fit` or `fit`.
-        n_late_users: Users of whom an event came later than a newer one.
-    """
-
-    n_events: int
-    n_new_users: int
-    n_new_items: int
-    n_late_users: int
 
 
 class LiveModel:
@@ -85,6 +69,7 @@ class LiveModel:
         if beside is None:
             self._appeared = (self.timelines, Appearances.of(histories))
         self._all: list[LiveModel] = [] if beside is None else beside._all
+        self.segments: Segments | None = None  # what is popular with whom; see `know_people`
         self.recall = self._own_recall()
         self._all.append(self)
 
@@ -106,24 +91,25 @@ class LiveModel:
     def know(self, vocabs: Vocabs, histories: Histories) -> None:
         """Know other users, items and events from now on, and so do the models beside.
 
-        Counts of what is popular stay as they are, states are forgotten and memories counted anew,
-        unless each is restored thereafter.
+        Popular counts stay; states are forgotten, memories counted anew, unless restored later.
 
         Args:
             vocabs: The first rows of items and event types are those that have weights.
             histories: Rows of these.
         """
-        timelines = Timelines(histories)
+        people, timelines = self.timelines.people, Timelines(histories)
+        timelines.people = None if people is None else people.over(vocabs.users)
         for one in self._all:
             one.vocabs, one.timelines, one.scoring = vocabs, timelines, Scoring(one.model)
+            one.segments = recounted(one.segments, histories, timelines.people)
         for recall in dict.fromkeys(one.recall for one in self._all):
             if recall is not None:
                 recall.know(timelines)
 
     @property
     def n_learned(self) -> int:
-        """Count the items with weights: the first rows of the vocabulary."""
-        return self.model.n_items
+        """Count the items with weights that were learned: the first rows of the vocabulary."""
+        return self.model.n_items if self.model.n_learned is None else self.model.n_learned
 
     def observe(self, source: Log | Sequence[EventRow]) -> Observed:
         """Take events in; states follow when they are asked for.
@@ -139,6 +125,8 @@ class LiveModel:
         for one in self._all:
             one.states.forget(intact)
             one.popularity.add(events.items, events.times)
+            if one.segments is not None:
+                one.segments.add(events.users, events.items, events.times)
         for recall in dict.fromkeys(one.recall for one in self._all):
             if recall is not None:
                 recall.take(events)
@@ -162,6 +150,7 @@ class LiveModel:
         moved, intact = self.timelines.move(source, target)
         for one in self._all:
             one.states.forget({source: 0, **intact})
+            one.segments = recounted(one.segments, self.timelines.histories())
         for recall in dict.fromkeys(one.recall for one in self._all):
             if recall is not None:
                 recall.move(source, target, moved)
@@ -177,6 +166,7 @@ class LiveModel:
         if row < 0:
             return
         gone = self.timelines.drop(row)
+        forget_person(self.timelines.people, user, row)
         self.vocabs.users.retire(row)
         if not gone.n_events:
             return
@@ -186,6 +176,7 @@ class LiveModel:
             one._appeared = None
             one.popularity = DecayedCounts(one.popularity.half_life, len(self.vocabs.items))
             one.popularity.add(known.items, known.times)
+            one.segments = recounted(one.segments, known)
         for recall in dict.fromkeys(one.recall for one in self._all):
             if recall is not None:
                 recall.drop(row, gone, known)
@@ -207,7 +198,10 @@ class LiveModel:
         outputs = self.scoring.outputs(known, histories, stops)
         rows = np.full(len(users), -1, np.int64)
         rows[users >= 0] = np.where((stops > histories.offsets[:-1])[place], place, -1)
-        return self._scores(rows, outputs, histories, stops, at)
+        scores, fallback = self._scores(rows, outputs, histories, stops, at)
+        if self.segments is not None and fallback.any():
+            scores[fallback] = self.popular_with(users[fallback], at)
+        return scores, fallback
 
     @torch.no_grad()
     def shortlist(
@@ -247,7 +241,7 @@ class LiveModel:
             place = np.searchsorted(asked, users[~fallback])
             items[~fallback], scores[~fallback] = (part[place] for part in found)
         if fallback.any():
-            popular = self.popular(at)[None]
+            popular = self.popular_with(users[fallback], at)
             masked(popular, Wanted(m, n_items, allowed).refused, None, -np.inf)
             items[fallback], scores[fallback] = top_k(popular, m)
         return items, scores, fallback
@@ -311,6 +305,13 @@ class LiveModel:
         counts = DecayedCounts(self.popularity.half_life, n_items)
         counts.add(histories.items[before].astype(np.int64), histories.times[before])
         return counts.log_counts(at, n_items)
+
+    def popular_with(self, users: Ints, at: int) -> Floats:
+        """Score items by what is popular with users like these: [n, items known], or [1, …]."""
+        if self.segments is None:
+            return self.popular(at)[None]
+        segments = self.segments.as_of(at, self.now, self.timelines.histories)
+        return segments.scores(users, at, len(self.vocabs.items))
 
     def _own_recall(self) -> Recall | None:
         """Take part in the memories of a model beside whose experts count alike, or count anew."""

@@ -14,6 +14,7 @@ from recency.live.shortlists import Found, Shortlists, Wanted
 from recency.live.states import States, outputs_at
 from recency.nn.memories import Memories
 from recency.nn.model import SequenceModel
+from recency.nn.untied import left_out
 from recency.nn.voices import context_from, context_of, voices_of
 
 Floats = npt.NDArray[np.float32]
@@ -138,7 +139,8 @@ class Scoring:
         """Compare one item's vector with all others': [1, n_items], -inf for itself."""
         vectors = torch.nn.functional.normalize(self.model.vectors, dim=1)
         scores = np.full((1, n_items), -np.inf, dtype=np.float32)
-        scores[0, : self.model.n_items] = (vectors @ vectors[item]).cpu().numpy()
+        found = (vectors @ vectors[item]).masked_fill(left_out(self.model), -torch.inf)
+        scores[0, : self.model.n_items] = found.cpu().numpy()
         scores[0, item] = -np.inf
         return scores
 

@@ -6,6 +6,7 @@ from typing import Any
 from recency.errors import ConfigError, raise_all
 from recency.nn.attention import Transformer
 from recency.nn.encoder import Encoder
+from recency.nn.hybrid import Hybrid
 from recency.nn.lstm_attention import LSTMAttention
 from recency.nn.memory import MemoryNetwork
 from recency.nn.recurrent import GRU, LSTM, RNN
@@ -21,6 +22,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "memorynetwork": MemoryNetwork,
     "transformer": Transformer,
     "tide": Tide,
+    "hybrid": Hybrid,
 }
 
 

@@ -16,6 +16,7 @@ from recency.data.histories import PADDING, UNKNOWN, Batch
 from recency.errors import ConfigError, raise_all
 from recency.nn.dropout import Dropout
 from recency.nn.encoder import Clock
+from recency.nn.item_attributes import ItemAttributes
 from recency.nn.time import CalendarEncoding, GapEncoding, side_vectors, zone_table
 
 SPECIAL = 2  # table rows before the first item's: padding, unknown
@@ -33,6 +34,8 @@ class InputConfig:
         time_zone: IANA zone of the calendar.
         dropout: Share of the numbers dropped in training, of inputs and of outputs, in [0, 1).
         hidden_items: Share of the items read as unknown in training, in [0, 1).
+        attributes: Columns of the catalogue to read of each event's item, such as categories,
+            price, brand; see `recency.content.attributes`.
     """
 
     event_type: bool = True
@@ -42,9 +45,11 @@ class InputConfig:
     time_zone: str = "UTC"
     dropout: float = 0.3
     hidden_items: float = 0.02
+    attributes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse impossible settings, all together."""
+        object.__setattr__(self, "attributes", tuple(self.attributes))  # JSON and TOML know lists
         faults = [
             f"InputConfig({name}={share!r}): expected a share in [0, 1)."
             for name, share in (("dropout", self.dropout), ("hidden_items", self.hidden_items))
@@ -67,6 +72,7 @@ class Tensors:
     types: Tensor
     values: Tensor
     lengths: Tensor
+    profiles: Tensor | None = None
 
     @classmethod
     def from_batch(cls, batch: Batch, device: torch.device | str = "cpu") -> "Tensors":
@@ -82,6 +88,7 @@ class Tensors:
             move(batch.types),
             move(batch.values),
             move(batch.lengths),
+            None if batch.profiles is None else move(batch.profiles),
         )
 
     def __len__(self) -> int:
@@ -96,7 +103,8 @@ class Tensors:
         """Cut out some rows and a stretch of columns; ``lengths`` are kept as they are."""
         cells = (self.items, self.times, self.gaps, self.types, self.values)
         items, times, gaps, types, values = (c[rows, columns] for c in cells)
-        return Tensors(items, times, gaps, types, values, self.lengths[rows])
+        profiles = None if self.profiles is None else self.profiles[rows]
+        return Tensors(items, times, gaps, types, values, self.lengths[rows], profiles)
 
 
 class EventEmbedding(nn.Module):
@@ -112,6 +120,7 @@ class EventEmbedding(nn.Module):
         super().__init__()
         self.config = config
         self.types = self.value = self.gap = self.calendar = None
+        self.attributes: ItemAttributes | None = None  # of items; see `item_attributes`
         if config.event_type and n_types:
             self.types = side_vectors(n_types + SPECIAL, dim)
         if config.value:
@@ -134,6 +143,8 @@ class EventEmbedding(nn.Module):
             [batch, length, dim].
         """
         x = nn.functional.embedding(self.tokens(batch.items, len(table)), table, padding_idx=0)
+        if self.attributes is not None:
+            x = x + self.attributes(batch.items)
         if self.types is not None:
             types = torch.where(batch.types < len(self.types) - SPECIAL, batch.types, UNKNOWN)
             x = x + nn.functional.embedding(types + SPECIAL, self.types)

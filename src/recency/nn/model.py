@@ -9,6 +9,7 @@ a question is answered without reading the history again.
 """
 
 import math
+from functools import partial
 from typing import Literal
 
 import torch
@@ -16,15 +17,17 @@ from torch import Tensor, nn
 
 from recency.data.histories import Histories
 from recency.errors import ConfigError, raise_all
+from recency.nn.domains import Domains
 from recency.nn.dropout import Dropout
 from recency.nn.encoder import Encoder
 from recency.nn.experts import Evidence, ExpertConfig, Experts
-from recency.nn.heads import tie
 from recency.nn.inputs import SPECIAL, EventEmbedding, InputConfig, Tensors, ValueEncoding
 from recency.nn.item_content import Described
 from recency.nn.losses import Sample, cosine, full_softmax, gbce, sampled_nats, softmax_nats
+from recency.nn.profile import ProfileStart, begun
 from recency.nn.question import Question
 from recency.nn.time import CalendarEncoding
+from recency.nn.untied import let_in, tie
 
 RequestTime = Literal["unknown", "known"]
 _TWO_YEARS = 2 * 365.25 * 86_400e6  # microseconds
@@ -68,6 +71,11 @@ class SequenceModel(nn.Module):
         self.bias = nn.Parameter(torch.zeros(n_items))
         self.heads: nn.Parameter | None = None  # item vectors as scored, once apart from `items`
         self.described: Described | None = None  # adds content to item vectors; see `item_content`
+        self.domains: Domains | None = None  # tells items by their domain; see `domains`
+        self.n_learned: int | None = None  # items whose rows were learned; None: all; see `untied`
+        self.scored_apart = False  # whether `heads` are there to stay: `grow` keeps them
+        self.other_heads = nn.ModuleList()  # what is told beside the next item; see `nn.heads`
+        self.profile: ProfileStart | None = None  # what histories start from; see `profile`
         self.events = EventEmbedding(dim, n_types, inputs)
         # The output starts as the encoder gives it; the layer lets it live in the items' space.
         self.output = nn.Linear(dim, dim)
@@ -94,12 +102,20 @@ class SequenceModel(nn.Module):
     @property
     def table(self) -> Tensor:
         """Give the vectors [n_items + 2, dim] that are read: of padding, unknown and the items."""
-        return self.items if self.described is None else self.described.vectors(self.items)
+        return self._rows if self.domains is None else self.domains.read(self._rows)
 
     @property
     def vectors(self) -> Tensor:
         """Give the item vectors [n_items, dim] that are scored."""
-        return self.table[SPECIAL:] if self.heads is None else self.heads
+        if self.heads is not None:
+            return self.heads
+        rows = self._rows[SPECIAL:]
+        return rows if self.domains is None else self.domains.scored(rows)
+
+    @property
+    def _rows(self) -> Tensor:
+        """Give rows [n_items + 2, dim] with content, but without anything of domains."""
+        return self.items if self.described is None else self.described.vectors(self.items)
 
     @property
     def biases(self) -> Tensor:
@@ -126,14 +142,18 @@ class SequenceModel(nn.Module):
             Outputs [batch, length, dim] in float32, and the states [batch, state_size] after the
             last column, which mean something only for rows without padding.
         """
+        if self.described is not None:
+            self.described.draw()
         before = None if state is None else state[:, : self.encoder.state_size].contiguous()
+        before = begun(self, batch, before)
         encoded, after = self.encoder(self.events(self.table, batch), batch.clock, before)
         outputs = self.dropout(self.output(encoded)).float()
         return outputs, torch.cat((after.float(), outputs[:, -1]), dim=1)
 
     def step(self, batch: Tensors, state: Tensor) -> Tensor:
         """Read one event of each user: ``batch`` is [batch, 1]; give the states after it."""
-        before = state[:, : self.encoder.state_size].contiguous()
+        before = begun(self, batch, state[:, : self.encoder.state_size].contiguous())
+        assert before is not None
         x = self.events(self.table, batch)[:, 0]
         encoded, after = self.encoder.step(x, batch.clock, before)
         return torch.cat((after, self.output(encoded)), dim=1)
@@ -221,6 +241,19 @@ class SequenceModel(nn.Module):
             *self._scored(queries), self.biases, right, wrong, sample.calibration, sample.n_items
         )
 
+    def domain_loss(
+        self,
+        queries: Tensor,
+        targets: Tensor,
+        sample: Sample | None = None,
+        evidence: Evidence | None = None,
+    ) -> Tensor:
+        """Measure `loss`, and how well items are told within their domain if domains are known."""
+        if self.domains is None:
+            return self.loss(queries, targets, sample, evidence)
+        whole = partial(self.loss, queries, targets, sample, evidence)
+        return self.domains.blended(whole, self, queries, targets, sample)
+
     def nats(self, queries: Tensor, targets: Tensor, sample: Sample | None = None) -> Tensor:
         """Give -log of each target's probability by the encoder alone, [n]; see `loss`."""
         if sample is None:
@@ -259,7 +292,8 @@ class SequenceModel(nn.Module):
         """Add rows for new items and event types; old rows stay what they are, bit by bit.
 
         A new row is the mean of the known ones with a little noise, so that a new item is scored
-        like an average one until it is learned. Items are read as they are scored again.
+        like an average one until it is learned. Items are read as they are scored again, unless
+        the model has learned to score them apart.
 
         Args:
             n_items: Items afterwards; no fewer than now.
@@ -273,10 +307,14 @@ class SequenceModel(nn.Module):
             raise ConfigError(
                 f"grow(n_items={n_items}): the model knows {self.n_items} items; rows never go."
             )
+        let_in(self)
         tie(self)
         generator = torch.Generator().manual_seed(seed)
         new = n_items - self.n_items
-        self.items = _grown(self.items, new, generator)
+        self.items = _grown(self.items, n_items + SPECIAL - len(self.items), generator)
+        if self.heads is not None:
+            average = self.heads.mean(0).expand(n_items - len(self.heads), -1)
+            self.heads = nn.Parameter(torch.cat((self.heads, average)))
         self.bias = nn.Parameter(torch.cat((self.bias, self.bias.mean().expand(new))))
         types = self.events.types
         if types is not None:

@@ -20,8 +20,8 @@ import torch
 
 from recency.data.histories import Histories
 from recency.errors import DataError
-from recency.nn.heads import untie
 from recency.nn.model import SequenceModel
+from recency.nn.untied import untie
 from recency.online.asking import ask_and_observe
 from recency.online.config import LearnConfig
 from recency.online.drift import Drift, Watch

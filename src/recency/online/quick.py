@@ -2,7 +2,7 @@
 
 States are made by the encoder, by what it reads of events, and by the output layer. None of these
 moves here. What does: how far each expert is trusted and the gate between them, curves of age,
-the vectors that items are scored by (`recency.nn.heads`), and biases. An item that is new is
+the vectors that items are scored by (`recency.nn.untied`), and biases. An item that is new is
 scored by a vector of its own from then on, but read as unknown until the whole model moves.
 
 The gate learns from slates only, so from predictions of what had not been learned; item vectors
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from recency.nn.experts import Experts
-from recency.nn.heads import makes_states
 from recency.nn.losses import Sample
 from recency.nn.model import SequenceModel
+from recency.nn.untied import makes_states
 from recency.online.slate import Slate
 from recency.training.checkpoints import digest_tensors
 

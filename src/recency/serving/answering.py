@@ -10,7 +10,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
+from recency.asking.likeness import By
+from recency.asking.recommendations import Recommendations
 from recency.asking.selection import Selection, SelectionArgs
+from recency.content.item_words import Spoken
 from recency.data.vocab import Id
 from recency.errors import RecencyError
 from recency.serving.questions import AsOf, LiveRecommender, Question, Ranked
@@ -48,12 +51,30 @@ def answer_all(
 
 
 def similar(
-    recommender: LiveRecommender, item: Id, k: int, as_of: AsOf, at: int | None = None
+    recommender: LiveRecommender,
+    item: Id,
+    k: int,
+    as_of: AsOf,
+    at: int | None = None,
+    by: By = "behaviour",
 ) -> Ranked:
     """Rank the items most like one, of those that may be offered at an instant."""
     n_items = len(recommender.items)
-    found = recommender.similar_items(item, min(k, n_items), at=at)
-    version, notes = found.model_version, _short(k, n_items)
+    found = recommender.similar_items(item, min(k, n_items), at=at, by=by)
+    return _of_nobody(found, as_of, _short(k, n_items))
+
+
+def by_words(
+    recommender: LiveRecommender, words: Spoken, k: int, as_of: AsOf, at: int | None = None
+) -> Ranked:
+    """Rank the items whose texts are nearest to some words, of those on offer at an instant."""
+    n_items = len(recommender.items)
+    found = recommender.search(words, min(k, n_items), at=at)
+    return _of_nobody(found, as_of, _short(k, n_items))
+
+
+def _of_nobody(found: Recommendations, as_of: AsOf, notes: tuple[str, ...]) -> Ranked:
+    version = found.model_version
     return Ranked(None, found.items[0], found.scores[0], False, found.at, as_of, version, notes)
 
 

@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
+from recency.asking.likeness import By
 from recency.data.catalogue import Catalogue
 from recency.data.vocab import Id, Vocab
 from recency.errors import ConfigError, RecencyError
 from recency.serving.answering import similar
-from recency.serving.intake.event_checks import EventChecks, Stamps, wall_clock
+from recency.serving.intake.event_checks import EventChecks, Stamps, merged, wall_clock
 from recency.serving.intake.values import Unit
 from recency.serving.limits import Limits
 from recency.serving.log.event_store import EventStore
@@ -29,6 +30,7 @@ from recency.serving.model_thread import ModelThread
 from recency.serving.models.auditions import seat_of
 from recency.serving.models.follower import Follower
 from recency.serving.models.gate import GateConfig
+from recency.serving.models.item_encoding import ItemEncoding
 from recency.serving.models.registry import Registry
 from recency.serving.models.rollout import Rollout
 from recency.serving.models.seats import Answered, Seat, Seats, Watch
@@ -85,6 +87,7 @@ class Engine:
         self._seats = Seats(champion, judging=gate.judging)
         self._thread: ModelThread[Question, Ranked] = ModelThread(self._answer)
         self._thread.start()
+        self._encoding = ItemEncoding(self._thread.run_and_wait, self._seats)
         self._rollout: Rollout | None = None
         if registry is not None:
             run = self._thread.run_and_wait
@@ -162,7 +165,7 @@ class Engine:
         kept = self.store.append(events)
         if len(events) == len(checked):
             return kept
-        return kept.then(lambda outcomes: _merged(checked, outcomes))
+        return kept.then(lambda outcomes: merged(checked, outcomes))
 
     def put_items(self, changes: Sequence[ItemChange]) -> Reply[list[Outcome]]:
         """Keep descriptions of items, and show them to the model."""
@@ -181,9 +184,14 @@ class Engine:
         self._check_sound()
         return self._thread.ask(question)
 
-    def similar_items(self, item: Id, k: int) -> Reply[Ranked]:
+    def similar_items(self, item: Id, k: int, by: By = "behaviour") -> Reply[Ranked]:
         """Rank the items most like one."""
-        return self.call(lambda model: similar(model, item, k, self.as_of, self.now()))
+        return self.call(lambda model: similar(model, item, k, self.as_of, self.now(), by))
+
+    def search(self, words: str, k: int) -> Reply[Ranked]:
+        """Rank the items whose texts are nearest to some words; encoded beside the model."""
+        self._check_sound()
+        return self._encoding.search(words, k, self.now)
 
     def call(self, function: Callable[[LiveRecommender], Result]) -> Reply[Result]:
         """Run a function on the recommender, in the thread that owns it."""
@@ -317,6 +325,7 @@ class Engine:
         self.store.close()
         if self.snapshots is not None:
             self.snapshots.close()
+        self._encoding.close()
         self._thread.close()
 
     def _check_sound(self) -> None:
@@ -336,9 +345,3 @@ class Engine:
 
     def _deliver(self, group: Group) -> None:
         self._thread.run_job(lambda: self._seats.apply(group))
-
-
-def _merged(checked: Sequence[Event | Outcome], kept: Sequence[Outcome]) -> list[Outcome]:
-    """Put the outcomes of the events that were kept between those of the rejected ones."""
-    rest = iter(kept)
-    return [one if isinstance(one, Outcome) else next(rest) for one in checked]

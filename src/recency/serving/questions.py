@@ -6,9 +6,12 @@ from typing import TYPE_CHECKING, Any, Protocol, Unpack
 
 import polars as pl
 
+from recency.asking.likeness import By
 from recency.asking.recommendations import Recommendations
 from recency.asking.rules import Rules
 from recency.asking.selection import Selection, SelectionArgs
+from recency.content.adaptor import Adaptor
+from recency.content.item_words import Spoken
 from recency.data.catalogue import Catalogue
 from recency.data.vocab import Id, Vocab
 from recency.units import Instant
@@ -34,6 +37,7 @@ class LiveRecommender(Protocol):
     model_version: str
     catalogue: Catalogue | None
     cut: int | None
+    adaptor: Adaptor | None
 
     @property
     def rules(self) -> Rules:
@@ -81,8 +85,16 @@ class LiveRecommender(Protocol):
         """Rank items after a history without a name."""
         ...
 
-    def similar_items(self, item: Id, k: int = 10, *, at: Instant | None = None) -> Recommendations:
+    def similar_items(
+        self, item: Id, k: int = 10, *, at: Instant | None = None, by: By = "behaviour"
+    ) -> Recommendations:
         """Rank the items most like one item."""
+        ...
+
+    def search(
+        self, words: str | Spoken, k: int = 10, *, at: Instant | None = None
+    ) -> Recommendations:
+        """Rank the items whose texts are nearest to some words."""
         ...
 
     def describe(self, items: Any, *, merge: bool = False) -> None:

@@ -232,6 +232,7 @@ def _parts(batch: Batch, rows: Ints, starts: Ints, stops: Ints) -> Batch:
         types=cells(batch.types, UNKNOWN),
         values=cells(batch.values, np.nan),
         lengths=lengths,
+        profiles=None if batch.profiles is None else batch.profiles[rows],
     )
 
 

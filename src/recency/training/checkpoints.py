@@ -133,11 +133,13 @@ def run_key(
     config: TrainConfig, seed: int, since: int | None, histories: Histories, model: nn.Module
 ) -> Facts:
     """Tell, as JSON, everything that decides what a run ends with."""
+    heads = [[one.name, one.weight] for one in getattr(model, "other_heads", ())]
     return {
         "seed": seed,
         "since": since,
         "histories": digest_histories(histories),
         "weights": digest_tensors(model.state_dict()),
+        **({"heads": heads} if heads else {}),
         **config.what_is_learned(),
     }
 

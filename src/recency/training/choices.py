@@ -51,9 +51,10 @@ def settle(
     settled = replace(config, loss=loss, negatives=drawn)
     if config.item_updates == "auto":
         few = loss != "softmax" and model.n_items > MANY_ROWS
-        rows = few and not config.contrast.weight
+        rows = few and not config.contrast.weight and model.described is None
+        rows = rows and model.domains is None and model.heads is None
         settled = replace(settled, item_updates="rows" if rows else "dense")
-        choices.append(_why_updates(settled, model.n_items))
+        choices.append(_why_updates(settled, model))
     raise_all(_faults(settled, model), ConfigError)
     notes: tuple[str, ...] = ()
     if config.precision == "bf16" and not has_bfloat16(device):
@@ -95,9 +96,14 @@ def _loss_for(config: TrainConfig, n_items: int, device: torch.device) -> tuple[
     return "softmax", f"{n_items:,} items are few enough for the exact loss (up to {LARGE:,})"
 
 
-def _why_updates(settled: TrainConfig, n_items: int) -> str:
+def _why_updates(settled: TrainConfig, model: SequenceModel) -> str:
+    n_items = model.n_items
     if settled.item_updates == "rows":
         return f"item updates 'rows': a batch touches few of {n_items:,} items."
+    if model.described is not None:
+        return "item updates 'dense': content moves the vectors of all items in every batch."
+    if model.domains is not None or model.heads is not None:
+        return "item updates 'dense': domains move the vectors of all their items in every batch."
     if settled.contrast.weight:
         return "item updates 'dense': the contrastive loss reads varied histories."
     if settled.loss == "softmax":
@@ -116,6 +122,26 @@ def _faults(settled: TrainConfig, model: SequenceModel) -> list[str]:
         faults.append(
             "TrainConfig(item_updates='rows', contrast=...): the contrastive loss reads varied "
             "histories, with items that are not lent; use item_updates='dense'."
+        )
+    if settled.item_updates == "rows" and model.described is not None:
+        faults.append(
+            "TrainConfig(item_updates='rows') with content: content moves the vectors of all items "
+            "in every batch; use item_updates='dense'."
+        )
+    if settled.item_updates == "rows" and (model.domains is not None or model.heads is not None):
+        faults.append(
+            "TrainConfig(item_updates='rows') with domains: they move the vectors of all their "
+            "items in every batch; use item_updates='dense'."
+        )
+    if model.domains is not None and model.experts is not None and model.domains.config.within == 1:
+        faults.append(
+            "DomainConfig(within=1) with experts: what mixes them is learned over all items; use "
+            "within below 1, or experts=None."
+        )
+    if settled.loss == "gbce" and model.domains is not None and model.domains.config.within:
+        faults.append(
+            "TrainConfig(loss='gbce') with domains: what is told within a domain is a softmax; use "
+            "DomainConfig(within=0), or another loss."
         )
     if settled.temperature != model.temperature:
         faults.append(

@@ -16,12 +16,16 @@ PLACES = ("checkpoint_dir",)  # settings that change nothing of what is learned
 
 Loss = Literal["auto", "softmax", "sampled", "in-batch", "mixed", "gbce"]
 ItemUpdates = Literal["auto", "dense", "rows"]
+Heads = Literal["joint", "apart"]
+HeadWeights = Literal["fixed", "learned"]
 DRAWN = 1_024
 
 
 _NAMES: dict[str, tuple[str, ...]] = {
     "loss": get_args(Loss),
     "item_updates": get_args(ItemUpdates),
+    "heads": get_args(Heads),
+    "head_weights": get_args(HeadWeights),
     "precision": ("fp32", "bf16"),
     "device": ("auto", "cpu", "cuda"),
 }
@@ -60,6 +64,11 @@ class TrainConfig:
             a judgement takes seconds.
         augmentation: How histories are varied in training, for small logs; off as it is.
         contrast: A second loss on two views of each history, for small logs; off as it is.
+        heads: ``"joint"`` lets heads beside the next item move what all read; ``"apart"`` keeps
+            the next item bit by bit as it would be without them.
+        head_weights: ``"learned"`` lets each head's weight follow how far it can be told.
+        guard: Share of NDCG@10 on the newest slice that ``heads="joint"`` may cost the next item;
+            where it costs more, heads are learned apart, with a note. Judging it trains twice.
         precision: ``"bf16"`` computes encoders in bfloat16 where the processor can; weights, scans
             and the loss stay float32.
         device: ``"auto"`` takes a GPU where there is one.
@@ -84,6 +93,9 @@ class TrainConfig:
     max_valid_targets: int = 20_000
     augmentation: Augmentation = Augmentation()
     contrast: Contrast = Contrast()
+    heads: Heads = "joint"
+    head_weights: HeadWeights = "fixed"
+    guard: float = 0.01
     precision: Literal["fp32", "bf16"] = "fp32"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_dir: str | Path | None = None
@@ -117,6 +129,8 @@ class TrainConfig:
             for name in ("weight_decay", "warmup")
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0)
         ]
+        if not 0 <= self.guard <= 1:
+            faults.append(f"TrainConfig(guard={self.guard!r}): expected a share in [0, 1].")
         if not 0 <= self.valid_share < 1:
             faults.append(
                 f"TrainConfig(valid_share={self.valid_share!r}): expected a share in [0, 1)."

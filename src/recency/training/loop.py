@@ -29,6 +29,8 @@ from recency.nn.losses import Sample
 from recency.nn.model import SequenceModel
 from recency.nn.products import quick_products
 from recency.training.augmentation import Augmenter
+from recency.training.balance import Balance
+from recency.training.calibration import settle_heads, take_curves
 from recency.training.checkpoints import RunState, load_run, run_key, save_run, weights_of
 from recency.training.choices import settle
 from recency.training.config import (
@@ -39,6 +41,7 @@ from recency.training.config import (
     TrainingStep,
 )
 from recency.training.contrast import ContrastLoss
+from recency.training.head_lessons import HeadLessons, clip_apart
 from recency.training.heap import kept_heap
 from recency.training.laps import lap
 from recency.training.memory import free_bytes, refuse_too_large, step_need, told_if_full
@@ -115,7 +118,8 @@ def train(
         result = _result(plan, config, run.state)
         if trackers:
             tracking.end(end_facts(model, result))
-    return replace(result, notes=(*result.notes, *notes, *tracking.notes), choices=choices)
+    notes = (*notes, *run.notes, *tracking.notes)
+    return replace(result, notes=(*result.notes, *notes), choices=choices)
 
 
 class _Run:
@@ -140,6 +144,7 @@ class _Run:
         self.optimizer = make_optimizer(model, config)
         self.best: dict[str, Tensor] = {}
         self.state = RunState()
+        self.notes: tuple[str, ...] = ()
 
     def train(self) -> None:
         """Go through the stages, from the checkpoint on where there is one."""
@@ -155,10 +160,13 @@ class _Run:
             return
         if self.state.stage != "refit":
             self._run_stage("search", plan.older, config.epochs)
+        if self.state.stage != "refit":
+            self.best, self.notes = settle_heads(self.model, self.plan, self.best)
         if config.refit:
             self._run_stage("refit", plan.everything, self.state.best_epoch)
             if self.model.experts is not None:
                 self.model.experts.trust.copy_(self.best["experts.trust"])
+            take_curves(self.model, self.best)
         else:
             self.model.load_state_dict(self.best)
 
@@ -168,9 +176,12 @@ class _Run:
             state.stage, state.epoch = stage, 0
             self.model.load_state_dict(self.first)
             self.optimizer = make_optimizer(self.model, self.config)
+        self.balance = Balance(self.model.domains, windows)
         self.augmenter = Augmenter(self.config.augmentation, windows)
         self.contrast = ContrastLoss(self.config.contrast, windows)
         self.sampler = Sampler(self.config, windows, self.model.n_items, self.device)
+        joint, until = self.config.heads == "joint", self.plan.cut if search else None
+        self.heads = HeadLessons(self.model, windows, joint=joint, until=until)
         while state.epoch < epochs:
             if search and state.epoch - state.best_epoch >= self.config.patience:
                 break
@@ -196,10 +207,12 @@ class _Run:
         torch.manual_seed(int(words[0] >> np.uint64(1)))
         batches = windows.epoch(self.plan.tokens, np.random.default_rng(words[1]))
         varied = np.random.default_rng(words[2])
+        self.heads.begin(epoch + 1)
         self.model.train()
         total, began = 0.0, time.perf_counter()
         for index, part in enumerate(batches):
             lr = learning_rate(self.config, epoch + (index + 1) / len(batches))
+            part = self.balance.draw(part, varied)
             # Every target counts the same, whatever the size of its batch.
             weight = len(part.targets) * len(batches) / windows.n_targets
             shown = self.augmenter.augment(part, varied)
@@ -231,17 +244,18 @@ class _Run:
         batch = Tensors.from_batch(part.batch, self.device)
         lap("reading", len(part.targets))
         sample = self.sampler.draw(targets)
+        self.heads.read_ends(len(targets))
         with lent_rows(self.optimizer, self.model, batch, targets, sample) as (read, drawn):
-            loss, contrast = self._losses(part, read, targets, drawn, rng)
+            loss, beside = self._losses(part, read, targets, drawn, rng)
             self.optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward((loss + contrast) * weight)
+            torch.autograd.backward((loss + beside) * weight)
             lap("backward")
-            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+            norm = clip_apart(self.model, self.config.clip)
             told = float(loss.detach()), float(norm)
             lap("clipping")
             if math.isfinite(sum(told)):
                 for group in self.optimizer.param_groups:
-                    group["lr"] = lr
+                    group["lr"] = lr * group["pace"]
                 self.optimizer.step()
         lap("optimiser")
         return told
@@ -262,14 +276,18 @@ class _Run:
         half = self.config.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
             outputs, _ = self.model(batch)
-            queries = self.model.ask(outputs[rows, sources], last_times, at)
-            contrast = self.contrast.of(self.model, outputs, part, rng)
+            asked = outputs[rows, sources]
+            queries = self.model.ask(asked, last_times, at)
+            beside = self.contrast.of(self.model, outputs, part, rng)
         lap("output")
         given = None if self.evidence is None else self.evidence.of(part.positions, self.device)
         lap("evidence")
-        loss = self.model.loss(queries, targets, sample, given)
+        loss = self.model.domain_loss(queries, targets, sample, given)
         lap("loss")
-        return loss, contrast
+        own = targets if sample is None else sample.places(targets)
+        beside = beside + self.heads.loss(asked, part, own)
+        lap("heads")
+        return loss, beside
 
     def _judge(self) -> float:
         assert self.plan.newest is not None and self.plan.arrivals is not None

@@ -31,6 +31,7 @@ class Plan:
             judged.
         tokens: Most cells a batch.
         arrivals: All targets of the newest slice, on items new in it too; None as `newest`.
+        cut: Where the newest slice begins, microseconds; None as `newest`.
         notes: What cannot be done as asked for, in words.
     """
 
@@ -39,6 +40,7 @@ class Plan:
     newest: TrainingWindows | None
     tokens: int
     arrivals: TrainingWindows | None = None
+    cut: int | None = None
     notes: tuple[str, ...] = ()
 
 
@@ -74,7 +76,7 @@ def plan_training(
         arrivals = TrainingWindows(
             histories, max_len=2 * config.max_len, since=cut, max_targets=most, read=seen
         )
-        return Plan(everything, older, newest, tokens, arrivals)
+        return Plan(everything, older, newest, tokens, arrivals, cut)
     note = (
         f"the newest {config.valid_share:.0%} of the training events (from {format_instant(cut)}) "
         f"hold {newest.n_targets:,} targets on items seen before and leave {older.n_targets:,} to "

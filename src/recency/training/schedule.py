@@ -12,6 +12,7 @@ from recency.training.row_optimizer import RowAdamW
 
 LAST = 0.05  # share of the learning rate left at the end
 MATRIX = 2  # dimensions from which on a parameter decays
+HEADS_PACE = 3.0  # of the learning rate: heads are small, and learn as long as the next item gains
 
 
 def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -19,19 +20,26 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
     With ``config.item_updates="rows"`` item vectors move, and decay, when a batch touches them.
     """
+    heads = getattr(model, "other_heads", None)
+    own = set() if heads is None else {id(p) for p in heads.parameters()}
     parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = [
-        {
-            "params": [p for p in parameters if p.ndim >= MATRIX],
-            "weight_decay": config.weight_decay,
-        },
-        {"params": [p for p in parameters if p.ndim < MATRIX], "weight_decay": 0.0},
-    ]
+    groups = _groups([p for p in parameters if id(p) not in own], config.weight_decay, 1.0)
+    if own:
+        groups += _groups([p for p in parameters if id(p) in own], config.weight_decay, HEADS_PACE)
     settings: dict[str, Any] = {"lr": config.lr, "betas": (0.9, 0.98), "fused": True}
     if config.item_updates == "rows":
         assert isinstance(model, SequenceModel)
         return RowAdamW(model, groups, **settings)
     return torch.optim.AdamW(groups, **settings)
+
+
+def _groups(parameters: list[nn.Parameter], decay: float, pace: float) -> list[dict[str, Any]]:
+    """Part parameters into those that decay and the others, both at one pace."""
+    kinds = (
+        (decay, [p for p in parameters if p.ndim >= MATRIX]),
+        (0.0, [p for p in parameters if p.ndim < MATRIX]),
+    )
+    return [{"params": part, "weight_decay": one, "pace": pace} for one, part in kinds]
 
 
 def learning_rate(config: TrainConfig, epoch: float) -> float:

@@ -22,6 +22,7 @@ from recency.nn.inputs import SPECIAL
 from recency.nn.model import SequenceModel
 
 _BY_NAME = ("items", "bias", "events.types", "experts.gate.weight", "experts.gate.bias")
+_ANEW = "other_heads."  # heads tell of what is counted in this log
 _HARMLESS = ("dropout",)  # settings of an encoder that may differ without changing what weights say
 
 
@@ -79,7 +80,7 @@ def start_from(other: Known, new: Known, *, items: bool = False) -> Transferred:
     """
     raise_all(_differences(other.model, new.model), ConfigError)
     source, target = dict(other.model.named_parameters()), dict(new.model.named_parameters())
-    whole = [name for name in target if name not in _BY_NAME]
+    whole = [n for n in target if n not in _BY_NAME and not n.startswith(_ANEW)]
     shared = [name for name in whole if name in source]
     with torch.no_grad():
         for name in shared:

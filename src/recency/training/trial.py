@@ -115,5 +115,8 @@ class Trial:
                 scores = memories.mix(voices, row, encoder[row - start])
                 scores[~self._seen] = -np.inf
                 target = int(histories.items[self._judged[row]])
+                if model.domains is not None:
+                    codes = model.domains.of_items.cpu().numpy()
+                    scores[codes != codes[target]] = -np.inf
                 total += float(gains(torch.from_numpy(scores)[None], torch.tensor([target])).sum())
         return total / len(queries)

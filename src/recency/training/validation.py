@@ -20,7 +20,8 @@ def validation_ndcg(model: SequenceModel, windows: TrainingWindows, tokens: int)
 
     Each target is the one relevant item of its question, so its gain is 1 / log2(1 + rank). Every
     item that occurs in the windows' histories is a candidate; an item that occurs nowhere in them
-    is none, since nothing can be known of it.
+    is none, since nothing can be known of it. Of a model that tells domains, the items of the
+    target's domain are.
 
     Args:
         model: What is judged.
@@ -46,6 +47,8 @@ def validation_ndcg(model: SequenceModel, windows: TrainingWindows, tokens: int)
         targets = torch.from_numpy(part.targets).to(device)
         for q, y in zip(torch.split(queries, chunk), torch.split(targets, chunk), strict=True):
             scores = model.scores(q).add_(absent)  # filling by a mask is slower
+            if model.domains is not None:
+                scores = model.domains.within(scores, y)
             total += float(gains(scores, y).sum())
     return total / windows.n_targets
 

@@ -29,8 +29,13 @@ def sections_of(recommender: SequenceRecommender) -> Sections:
     """Tell, as JSON, everything that decides what a recommender learns.
 
     Raises:
-        ConfigError: its encoder is none that Recency brings.
+        ConfigError: its encoder is none that Recency brings, or it has heads.
     """
+    if recommender.heads:
+        raise ConfigError(
+            "tune: settings are searched for the next item alone, found a model with heads; tune "
+            "it without them, and fit the best settings with heads=[...]."
+        )
     encoder, experts = recommender.encoder, recommender.experts
     _require_known(encoder)
     model = {

@@ -154,6 +154,12 @@ _OWN: dict[str, Space] = {
         "encoder.window": Choice((0, 16, 32)),
         "encoder.dropout": _DROPOUT,
     },
+    "hybrid": {
+        "encoder.memory": Choice(("tide", "lstm", "timelstm")),
+        "encoder.blocks": Range(1, 2),
+        "encoder.window": Choice((20, 50, 100)),
+        "encoder.dropout": _DROPOUT,
+    },
 }
 
 

@@ -47,11 +47,11 @@ def ranked_json(ranked: Ranked, catalogue: Catalogue | None, details: bool) -> d
 
 
 def similar_json(
-    item: Id, ranked: Ranked, catalogue: Catalogue | None, details: bool
+    asked: dict[str, Any], ranked: Ranked, catalogue: Catalogue | None, details: bool
 ) -> dict[str, Any]:
-    """Report items like one item."""
+    """Report items like what was asked: an item, or words."""
     return {
-        "item_id": item,
+        **asked,
         "items": scored_json(ranked, catalogue if details else None),
         "as_of": as_of_json(ranked.as_of),
         "model_version": ranked.model_version,

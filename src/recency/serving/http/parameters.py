@@ -21,6 +21,14 @@ UNIT = query(
     {"type": "string", "enum": ["s", "ms", "us"], "default": "us"},
 )
 DETAILS = query("details", "Describe each item", {"type": "boolean", "default": False})
+BY = query(
+    "by",
+    "What is compared: what people did with items, what they are, or both",
+    {"type": "string", "enum": ["behaviour", "content", "both"], "default": "behaviour"},
+)
+WORDS = query("q", "Words to search for", {"type": "string", "maxLength": 1000}) | {
+    "required": True
+}
 CURSOR = query("cursor", "next_cursor of the page before", {"type": "string"})
 TERMS = (
     query(
@@ -61,6 +69,7 @@ RULES = (
     query("max_per_category", "Most items of one category", {"type": "integer", "minimum": 1}),
     query("explore", "Share of the places for new or little seen items", _SHARE),
     query("explore_age", "Age from which items are not explored", {"type": "string"}),
+    query("objective", "purchase, or click:0.7,purchase:0.3", {"type": "string"}),
 )
 FOR_USER = (
     K,

@@ -39,6 +39,7 @@ QUERY_FIELDS = (
 BODY_FIELDS = (
     "user_id",
     "history",
+    "liked",
     "k",
     "at",
     "repeats",

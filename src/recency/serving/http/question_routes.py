@@ -9,6 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from recency.asking.likeness import WAYS
 from recency.data.vocab import Id
 from recency.serving.engine import Engine
 from recency.serving.http import notes
@@ -16,6 +17,7 @@ from recency.serving.http.answers import json_answer, ranked_json, similar_json
 from recency.serving.http.bodies import read_json, read_rows
 from recency.serving.http.explanations import explanation
 from recency.serving.http.given_lists import Find, GivenLists
+from recency.serving.http.liked import liked_as_history
 from recency.serving.http.paths import path_id, path_text
 from recency.serving.http.problems import Problem, problem_of
 from recency.serving.http.question_checks import (
@@ -37,7 +39,9 @@ from recency.serving.replies import Reply
 
 NEXT_FIELDS = ("recommendation_id", "k", *TERM_FIELDS)
 FOR_ALL_FIELDS = tuple(name for name in QUERY_FIELDS if name not in ("repeats", "explain"))
-SIMILAR_FIELDS = ("k", "details", "min_seq", "timeout_ms")
+SIMILAR_FIELDS = ("k", "by", "details", "min_seq", "timeout_ms")
+SEARCH_FIELDS = ("q", "k", "details", "min_seq", "timeout_ms")
+LONGEST_WORDS = 1_000  # characters of a search
 
 
 async def get_recommendations(request: Request) -> Response:
@@ -51,6 +55,7 @@ async def post_recommendations(request: Request) -> Response:
     """Rank items for a user or after a history, among candidates."""
     engine: Engine = request.app.state.engine
     raw = await read_json(request, engine.limits)
+    raw = liked_as_history(raw, engine.checks, engine.now())
     return await _answered(request, asked_in_body(raw, engine.checks))
 
 
@@ -98,13 +103,36 @@ async def get_similar_items(request: Request) -> Response:
     reader.known_only(SIMILAR_FIELDS)
     item = path_id(request, "item_id", reader)
     k = reader.integer("k", 10, 1, engine.limits.k)
+    by = reader.raw.get("by", "behaviour")
+    if by not in WAYS:
+        reader.fault("by", f"expected one of {', '.join(WAYS)}, found {shown(by)}.")
     details, terms = reader.flag("details", False), reader.terms()
     reader.finish()
     if terms.min_seq:
         await seen(engine, terms)
-    ranked = await in_time(terms, engine.similar_items(item, k))
+    ranked = await in_time(terms, engine.similar_items(item, k, by))
     request.scope[notes.MODEL] = ranked.model_version
-    body = similar_json(item, ranked, engine.catalogue, details)
+    body = similar_json({"item_id": item}, ranked, engine.catalogue, details)
+    return json_answer(body | _told(engine, time_id(), started))
+
+
+async def get_items_by_words(request: Request) -> Response:
+    """Rank the items whose texts are nearest to some words."""
+    started = time.perf_counter()
+    engine: Engine = request.app.state.engine
+    reader = query_reader(request.query_params, engine.checks)
+    reader.known_only(SEARCH_FIELDS)
+    words = reader.raw.get("q")
+    if not isinstance(words, str) or not words.strip() or len(words) > LONGEST_WORDS:
+        reader.fault("q", f"expected 1 to {LONGEST_WORDS:,} characters, found {shown(words)}.")
+    k = reader.integer("k", 10, 1, engine.limits.k)
+    details, terms = reader.flag("details", False), reader.terms()
+    reader.finish()
+    if terms.min_seq:
+        await seen(engine, terms)
+    ranked = await in_time(terms, engine.search(str(words), k))
+    request.scope[notes.MODEL] = ranked.model_version
+    body = similar_json({"q": words}, ranked, engine.catalogue, details)
     return json_answer(body | _told(engine, time_id(), started))
 
 
@@ -144,7 +172,7 @@ async def _answered(
     request.app.state.metrics.count_degraded(told["degraded"])
     body = ranked_json(ranked, engine.catalogue, asked.details) | told
     if asked.terms.explain:
-        asking = partial(explanation, question=asked.question, at=ranked.at)
+        asking = partial(explanation, question=asked.question, at=ranked.at, items=ranked.items)
         body["explanation"] = await engine.call(asking)
     return json_answer(body)
 

@@ -25,6 +25,7 @@ RULE_FIELDS = (
     "max_per_category",
     "explore",
     "explore_age",
+    "objective",
 )
 LISTS = ("categories", "exclude_categories", "domain", "candidates", "exclude")
 FLAGS = ("out_of_stock", "counts_as_shown")
@@ -44,7 +45,8 @@ def rules_of(raw: Mapping[str, Any], fault: Fault) -> SelectionArgs:
         "exclude_categories": _texts("exclude_categories", raw, fault) or (),
         "domain": _texts("domain", raw, fault),
         "price": _price(raw.get("price"), fault),
-        "boost": _boost(raw.get("boost"), fault),
+        "boost": _boost("boost", raw.get("boost"), fault),
+        "objective": _objective(raw.get("objective"), fault),
         "max_per_category": _most(raw.get("max_per_category"), fault),
     }
     for name in FLAGS:
@@ -64,6 +66,11 @@ def rules_of(raw: Mapping[str, Any], fault: Fault) -> SelectionArgs:
 
 def boosts_in_text(text: str, fault: Fault) -> dict[str, object]:
     """Read ``camping:2,item:tent:0.5`` as it stands in an address."""
+    return factors_in_text("boost", text, fault)
+
+
+def factors_in_text(field: str, text: str, fault: Fault) -> dict[str, object]:
+    """Read names and factors as they stand in an address."""
     found: dict[str, object] = {}
     for one in text.split(","):
         name, colon, by = one.rpartition(":")
@@ -72,7 +79,7 @@ def boosts_in_text(text: str, fault: Fault) -> dict[str, object]:
         except ValueError:
             found[name] = None
         if found[name] is None:
-            fault("boost", f"expected name:factor such as camping:2, found {shown(one)}.")
+            fault(field, f"expected name:factor such as camping:2, found {shown(one)}.")
             del found[name]
     return found
 
@@ -124,14 +131,23 @@ def _as_number(text: str) -> object:
         return text
 
 
-def _boost(value: object, fault: Fault) -> tuple[tuple[str, float], ...]:
+def _objective(value: object, fault: Fault) -> tuple[tuple[str, float], ...]:
+    """Read ``purchase``, ``click:0.7,purchase:0.3`` or ``{"click": 0.7, "purchase": 0.3}``."""
+    if isinstance(value, str) and ":" not in value and "," not in value and value:
+        return ((value, 1.0),)
+    if isinstance(value, str):
+        value = factors_in_text("objective", value, fault)
+    return _boost("objective", value, fault)
+
+
+def _boost(field: str, value: object, fault: Fault) -> tuple[tuple[str, float], ...]:
     if value is None:
         return ()
     if not isinstance(value, Mapping):
-        fault("boost", f"expected an object of names and factors, found {shown(value)}.")
+        fault(field, f"expected an object of names and factors, found {shown(value)}.")
         return ()
     if len(value) > _MOST:
-        fault("boost", f"expected at most {_MOST:,}, found {len(value):,}.")
+        fault(field, f"expected at most {_MOST:,}, found {len(value):,}.")
         return ()
     found = []
     for name, by in value.items():
@@ -140,7 +156,7 @@ def _boost(value: object, fault: Fault) -> tuple[tuple[str, float], ...]:
         if not faults and (factor is None or not factor > 0):
             faults.append(f"expected a factor above 0, found {shown(by)}.")
         if faults or factor is None:
-            fault(f"boost.{str(name)[:80]}", " ".join(faults))
+            fault(f"{field}.{str(name)[:80]}", " ".join(faults))
         else:
             found.append((str(name), factor))
     return tuple(found)

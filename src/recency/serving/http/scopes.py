@@ -23,6 +23,8 @@ def scope_of(method: str, path: str) -> str | None:
         return EVENTS if method == "POST" else ADMIN
     if path in _COMPAT_EVENTS:
         return EVENTS
+    if path == "/v1/foretell":
+        return RECOMMEND
     if path.startswith(("/v1/recommendations", "/api/recommend/")) or path == "/recommendations":
         return RECOMMEND
     reads = method in ("GET", "HEAD")

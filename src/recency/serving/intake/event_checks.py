@@ -7,7 +7,7 @@ and replaced by the server's clock.
 
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
@@ -272,3 +272,9 @@ class EventChecks:
             faults.append(f"context may be at most {most}, found {len(text):,}.")
             return None
         return text.decode()
+
+
+def merged(checked: Sequence[Event | Outcome], kept: Sequence[Outcome]) -> list[Outcome]:
+    """Put the outcomes of the events that were kept between those of the rejected ones."""
+    rest = iter(kept)
+    return [one if isinstance(one, Outcome) else next(rest) for one in checked]

@@ -11,6 +11,7 @@ from typing import Any
 from recency.errors import RecencyError
 from recency.serving.log.event_store import EventStore
 from recency.serving.models.gate import GateConfig, folder_faults, known_faults
+from recency.serving.models.item_rows import ItemRows
 from recency.serving.models.registry import Registry
 from recency.serving.models.seats import Seat, Seats
 from recency.serving.models.versions import Version
@@ -179,18 +180,22 @@ def seat_of(
     if registry is None:
         seat = Seat(recommender, store)
         seat.follower.replay()
+        seat.rows.settle()
         return seat, 0
+    rows = ItemRows(recommender, registry.path / "vectors")
     origin = Origin.of(recommender, store.log_id)
     seq = 0
     if judged is None:
         kept = registry.path / "snapshots"
         seq = restore(kept, recommender, origin, last_seq=store.last_seq)
-    seat = Seat(recommender, store, origin)
+    seat = Seat(recommender, store, origin, rows)
     if seq:
+        rows.tell_restored()
         seat.follower.replay(seq, items_after=seq)
     else:
         known = known_until(registry.current() if version is None else version, store)
         seat.follower.replay(known, judged or ())
+    rows.settle()
     return seat, seq
 
 

@@ -48,6 +48,7 @@ class Follower:
         n_absorbed: Events of the store that the model's folder held already.
         n_refused: Events kept that the model would not take.
         n_erased: Users that the model's folder still held, though they were erased.
+        described: Told of the items that were described.
         in_a_hurry: Whether somebody waits for it to be in step, so that nothing is judged.
     """
 
@@ -56,6 +57,7 @@ class Follower:
         self.as_of = AsOf(0, recommender.recommend([], 1).as_of)
         self.scores = LiveScores()
         self.in_a_hurry = False
+        self.described: Callable[[Sequence[Id]], None] | None = None
         self.n_replayed = self.n_absorbed = self.n_refused = self.n_erased = 0
         self._searched = 0  # up to which erasure all users known were looked up
 
@@ -170,6 +172,8 @@ class Follower:
         rows = [msgspec.json.decode(one.document) for one in changes]
         frame = pl.DataFrame(rows, {"item_id": kind, **ITEM_COLUMNS})
         self._recommender.describe(frame)
+        if self.described is not None:
+            self.described([one.item_id for one in changes])
 
     def _show_changes(self, changes: Sequence[UserChange]) -> None:
         """Let the model give a user's events to another, or forget a user.

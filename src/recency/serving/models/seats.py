@@ -22,6 +22,7 @@ from recency.serving.answering import answer_all
 from recency.serving.log.event_store import EventStore
 from recency.serving.log.groups import Group
 from recency.serving.models.follower import Follower, with_refusal
+from recency.serving.models.item_rows import ItemRows
 from recency.serving.models.live_scores import LiveScores
 from recency.serving.questions import AsOf, LiveRecommender, Question, Ranked
 from recency.serving.refusals import StoppedError
@@ -40,17 +41,25 @@ class Seat:
         recommender: As its folder was written.
         store: The event log.
         origin: The same, where it was restored from a snapshot since; what snapshots belong to.
+        rows: Of the recommender, likewise; None makes them anew.
 
     Attributes:
+        rows: Makes rows of items that are described.
         lock: Held by who catches up while the seat does not serve.
     """
 
     def __init__(
-        self, recommender: LiveRecommender, store: EventStore, origin: Origin | None = None
+        self,
+        recommender: LiveRecommender,
+        store: EventStore,
+        origin: Origin | None = None,
+        rows: ItemRows | None = None,
     ) -> None:
         self.recommender = recommender
         self.origin = Origin.of(recommender, store.log_id) if origin is None else origin
         self.follower = Follower(recommender, store)
+        self.rows = ItemRows(recommender) if rows is None else rows
+        self.follower.described = self.rows.tell
         self.lock = threading.Lock()
 
     @property
@@ -69,9 +78,14 @@ class Seat:
         return self.follower.scores
 
     def catch_up(self, judged: Collection[int] = ()) -> None:
-        """Apply what the log holds more; judge the weights on some of it just before."""
+        """Apply what the log holds more; judge the weights on some of it just before.
+
+        Whoever is in a hurry leaves the rows of items described just now to `ItemEncoding`.
+        """
         with self.lock:
             self.follower.catch_up(judged)
+            if not self.follower.in_a_hurry:
+                self.rows.settle()
 
     def retire(self) -> None:
         """Let go of all that is known, so that its memory is free now; nobody may ask any more.
@@ -97,6 +111,7 @@ class Seats:
         share: Of the users that the challenger answers, in [0, 1].
         watch: Told of each group applied, with the seconds that took; None for nobody.
         answered: Told how many questions were answered together, and of the seconds.
+        changed: Told of each seat that may have rows to make, in the model's thread.
         swapped: Told of each change of the champion, with the seconds for which others waited.
         n_swaps: Such changes.
         broken: Why nothing can be applied any more; None as long as all is well.
@@ -110,6 +125,7 @@ class Seats:
         self.watch: Watch | None = None
         self.answered: Answered | None = None
         self.swapped: Callable[[float], None] | None = None
+        self.changed: Callable[[Seat], None] | None = None
         self.n_swaps = 0
         self.broken: StoppedError | None = None
         self.asked: deque[Asked] = deque(maxlen=asked)
@@ -150,6 +166,7 @@ class Seats:
         if self.watch is not None:
             self.watch(group, time.perf_counter() - started)
         group.resolve()
+        self._look_after(self.champion, self.challenger)
 
     def _apply_to_challenger(self, group: Group, judged: Collection[int]) -> None:
         if self.challenger is None:
@@ -220,6 +237,7 @@ class Seats:
         if seat is self.challenger:
             self.challenger, self.share = None, 0.0
         before, self.champion = self.champion, seat
+        self._look_after(seat)
         self.n_swaps += 1
         if self.swapped is not None:
             self.swapped(time.perf_counter() - started)
@@ -230,6 +248,16 @@ class Seats:
         if seat is not None:
             self._take_in(seat)
         self.challenger, self.share = seat, 0.0 if seat is None else share
+        self._look_after(seat)
+
+    def serves(self, seat: object) -> bool:
+        """Tell whether a seat answers anybody; in the model's thread."""
+        return seat is self.champion or seat is self.challenger
+
+    def _look_after(self, *seats: Seat | None) -> None:
+        for seat in seats:
+            if seat is not None and self.changed is not None:
+                self.changed(seat)
 
     def _take_in(self, seat: Seat) -> None:
         """Bring a seat in step, and let it know what was shown to whom."""

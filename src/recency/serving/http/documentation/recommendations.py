@@ -8,8 +8,10 @@ from recency.serving.http.documentation.route import (
     TOLD,
     Documented,
 )
-from recency.serving.http.parameters import DETAILS, FOR_ALL, FOR_USER, TERMS, K
+from recency.serving.http.foretell_routes import post_foretell
+from recency.serving.http.parameters import BY, DETAILS, FOR_ALL, FOR_USER, TERMS, WORDS, K
 from recency.serving.http.question_routes import (
+    get_items_by_words,
     get_latest,
     get_recommendations,
     get_similar_items,
@@ -50,6 +52,18 @@ RECOMMENDATIONS = (
     ),
     Documented(
         "GET",
+        "/v1/items/search",
+        get_items_by_words,
+        "recommendations",
+        schema.SearchAnswer,
+        {"q": "something to sleep in", "items": [{"item_id": "tent", "score": 0.62}]}
+        | STANDING
+        | TOLD,
+        query=(WORDS, K, DETAILS, *TERMS),
+        problems=(401, 422, 503),
+    ),
+    Documented(
+        "GET",
         "/v1/items/{item_id}/similar",
         get_similar_items,
         "recommendations",
@@ -60,7 +74,7 @@ RECOMMENDATIONS = (
         }
         | STANDING
         | TOLD,
-        query=(K, DETAILS, *TERMS),
+        query=(K, BY, DETAILS, *TERMS),
         problems=(401, 404, 422, 503),
     ),
     Documented(
@@ -85,6 +99,31 @@ RECOMMENDATIONS = (
         body=schema.VisitIn,
         bodies={"one": {"item_id": "tent", "event_type": "click"}},
         rows=True,
+        problems=BODY_PROBLEMS,
+    ),
+    Documented(
+        "POST",
+        "/v1/foretell",
+        post_foretell,
+        "recommendations",
+        schema.ForetellAnswer,
+        {
+            "what": "propensity",
+            "rows": [{"user_id": "u1", "item_id": "tent", "probability": 0.12, "fallback": False}],
+            "at": "2026-02-01T09:05:00Z",
+        }
+        | STANDING,
+        body=schema.ForetellIn,
+        bodies={
+            "rating": {"what": "rating", "users": ["u1"], "items": ["tent"]},
+            "propensity": {
+                "what": "propensity",
+                "users": ["u1"],
+                "items": ["tent"],
+                "event_type": "buy",
+            },
+            "next_time": {"what": "next_time", "users": ["u1"], "horizons": ["7d"]},
+        },
         problems=BODY_PROBLEMS,
     ),
     Documented(

