@@ -70,9 +70,18 @@ bench: $(VENV)/.dev-ready peers
 	$(BIN)/python -m benchmarks.serving.one_event
 	$(BIN)/python -m benchmarks.serving.cold_start
 	$(BIN)/python -m benchmarks.online.run $(DATA)/globo-news $(DATA)/deskdrop
+	$(BIN)/python -m benchmarks.content.run $(DATA)/ml-latest-2k $(DATA)/online-retail --alone
+	$(BIN)/python -m benchmarks.content.hybrid $(DATA)/amazon-instruments $(DATA)/online-retail $(DATA)/ml-latest-2k
+	$(BIN)/python -m benchmarks.content.pretraining $(DATA)/amazon-instruments $(DATA)/online-retail $(DATA)/ml-latest-2k
+	$(BIN)/python -m benchmarks.content.cross $(DATA)/amazon-beauty-electronics
+	$(BIN)/python -m benchmarks.content.encoding
+	$(BIN)/python -m benchmarks.content.new_item
+	$(BIN)/python -m benchmarks.heads.run $(DATA)/ml-100k $(DATA)/ml-latest-2k $(DATA)/deskdrop $(DATA)/online-retail
+	$(BIN)/python -m benchmarks.explain.run $(DATA)/deskdrop $(DATA)/ml-latest-2k
+	$(BIN)/python -m benchmarks.sequences.run
 	$(BIN)/python -m benchmarks.render
 
-peers: .venvs/recbole/.ready .venvs/rectools/.ready
+peers: .venvs/recbole/.ready .venvs/rectools/.ready .venvs/heads/.ready .venvs/statsforecast/.ready
 
 .venvs/%/.ready: benchmarks/peers/%.txt
 	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)

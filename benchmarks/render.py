@@ -49,6 +49,9 @@ IN_SHORT = {
     ),
     "faults": ("runs", "kills", "acknowledged", "lost", "doubled"),
     "online": ("ndcg@10", "gain_over_frozen", "ratio_to_refit", "cost_ratio_to_refit"),
+    "content": ("ndcg@10", "gain_over_ids_only", "items_per_second"),
+    "heads": ("rmse", "auc", "nll"),
+    "explain": ("deletion_gain_over_recency", "rank_correlation"),
 }
 # The columns shown where a table holds more than a page can; the file has them all.
 _DIFFERENCES = ("ndcg@10", "ndcg@10 share", "ndcg@10 p", "ndcg@10 gap>1h", "ndcg@10 gap>7d")
@@ -278,14 +281,25 @@ def _is_told(row: Row) -> bool:
         return "cold start" in row["protocol"] or (many and "loopback" in row["protocol"])
     if row["table"] == "faults":
         return str(row["protocol"]).startswith("T1,")
+    if row["table"] == "content":
+        return "mean of" in row["model"] and "alone" not in row["model"] and _starts(row, "all")
+    if row["table"] in ("heads", "sequences"):
+        return False
+    if row["table"] == "explain":
+        return row["seed"] is None
     return row["table"] != "speed" or _is_told_of_speed(row)
+
+
+def _starts(row: Row, part: str) -> bool:
+    return str(row["protocol"]).startswith(part)
 
 
 def _is_told_of_speed(row: Row) -> bool:
     """Tell whether the README shows a row of speed: compared, of one width, of long windows."""
     compared = "speedup_vs_fastest_peer" in (row["metrics"] or {})
     is_short = row["data"] == "ml-1m-order" and "at most 50 events" in row["protocol"]
-    return compared and "d=64" in row["model"] and not is_short
+    told = row["model"].startswith(("transformer", "gru")) and "sampled" not in row["model"]
+    return compared and "d=64" in row["model"] and told and not is_short
 
 
 def _commands(rows: Iterable[Row]) -> str:
