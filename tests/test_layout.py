@@ -30,6 +30,7 @@ SPINE = [
     {"storage"},
     {"live"},
     {"asking", "model_folder"},
+    {"surroundings"},
     {"recommender", "sequences"},
     {"explaining", "tuning", "ensemble"},
     {"loading"},

@@ -5,7 +5,7 @@ alone, `partial_fit` moves both, `fit` starts afresh.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Self, Unpack
 
@@ -15,21 +15,15 @@ import torch
 from recency.asking.asking import Asking, refuse_strangers
 from recency.asking.foretelling import At, NextTime, Propensity, next_time, propensity, rate
 from recency.content.adaptor import Adaptor
-from recency.content.attributes import (
-    Attributes,
-    attributes_for,
-    attributes_of_settings,
-    attributes_to_settings,
-)
 from recency.content.features import Content
 from recency.content.item_vectors import ItemVectors
 from recency.data.catalogue import Catalogue
-from recency.data.domains import domain_codes, domains_named, with_domains
+from recency.data.domains import domains_named, with_domains
 from recency.data.histories import Histories
 from recency.data.intake import EventRow, Vocabs
 from recency.data.log import Log
 from recency.data.prepared import Prepared, rows_of
-from recency.data.profiles import Profiles, sizes_of
+from recency.data.profiles import Profiles
 from recency.data.reading import read_log
 from recency.data.vocab import Id
 from recency.errors import ConfigError, DataError, FormatError, NotFittedError
@@ -37,18 +31,16 @@ from recency.evaluation.protocol import Answer, Questions
 from recency.live.answers import answers
 from recency.live.live_model import LiveModel
 from recency.live.observed import Observed
-from recency.live.people import describe_people, know_people, profiles_for, shrinkage_of
+from recency.live.people import describe_people
 from recency.model_folder import (
     load_weights,
-    read_adaptor,
     read_catalogue,
     read_histories,
-    read_profiles,
     read_vocabs,
     write_model,
 )
 from recency.nn.banks import HalfLives
-from recency.nn.domains import DomainConfig, domains_of_settings, fold, join
+from recency.nn.domains import DomainConfig, domains_of_settings
 from recency.nn.encoder import Encoder
 from recency.nn.encoders import make_encoder
 from recency.nn.experts import ExpertConfig
@@ -58,13 +50,12 @@ from recency.nn.inputs import SPECIAL, InputConfig
 from recency.nn.model import RequestTime, SequenceModel
 from recency.nn.profile import (
     ProfileConfig,
-    profile_settings,
     profiles_of_settings,
-    start_from_profiles,
 )
 from recency.nn.tide import Tide
 from recency.nn.untied import untie
 from recency.storage import Manifest, read_manifest
+from recency.surroundings import Surroundings
 from recency.training.config import Progress, TrainConfig, TrainingResult
 from recency.training.continuing import learn_on
 from recency.training.fallback import best_half_life
@@ -124,7 +115,6 @@ class SequenceRecommender(Asking):
         self.experts = experts
         self.heads = check_heads(heads)
         self.domains, self.profiles = domains, profiles
-        self.known_profiles: Profiles | None = None
         self.fallback_half_life = fallback_half_life
         if fallback_half_life != "fit":
             self.fallback_half_life = parse_duration(fallback_half_life)
@@ -136,8 +126,7 @@ class SequenceRecommender(Asking):
         self.model_version = ""
         self.training_result: TrainingResult | None = None
         self.transferred: Transferred | None = None
-        self.adaptor: Adaptor | None = None
-        self.attributes: Attributes | None = None
+        self._beside = self._alone()
         self._live: LiveModel | None = None
 
     @property
@@ -155,6 +144,16 @@ class SequenceRecommender(Asking):
         if self._live is None:
             raise NotFittedError("the recommender has learned nothing yet; call fit(log) first.")
         return self._live
+
+    @property
+    def adaptor(self) -> Adaptor | None:
+        """Give what makes vectors of items' content; None where the model reads none."""
+        return self._beside.adaptor
+
+    @property
+    def known_profiles(self) -> Profiles | None:
+        """Give the profiles of users that the model reads; None where it reads none."""
+        return self._beside.profiles
 
     # --- learning ------------------------------------------------------------------------------
 
@@ -209,37 +208,19 @@ class SequenceRecommender(Asking):
             trackers.insert(0, RunFolder(run_dir, kept))
         vocabs, histories = rows_of(log)
         items = with_domains(log, items)
-        self.known_profiles = profiles_for(self.profiles, users, vocabs.users)
-        model = self._new_model(len(vocabs.items), len(vocabs.types))
-        if self.known_profiles is not None and self.profiles is not None:
-            start_from_profiles(model, self.known_profiles.sizes, self.profiles, self.seed)
-            histories = replace(histories, profiles=self.known_profiles.of(vocabs.users.ids))
+        model, self._beside = self._new_model(len(vocabs.items), len(vocabs.types)), self._alone()
+        histories = self._beside.meet(model, vocabs, histories, users)
         self.transferred = None
         if init_from is not None:
-            other = (
-                init_from
-                if isinstance(init_from, SequenceRecommender)
-                else SequenceRecommender.load(init_from)
-            )
-            known = Known(other.live.model, other.live.vocabs)
+            other = _recommender(init_from).live
+            known = Known(other.model, other.vocabs)
             self.transferred = start_from(known, Known(model, vocabs), items=init_items)
         study_heads(model, histories, vocabs)
-        self.attributes = attributes_for(self.inputs.attributes, model, items, vocabs.items)
-        self.adaptor = None
-        if content is not None:
-            self.adaptor = Adaptor.fit(content, items, vocabs.items, model.dim, self.seed)
-            self.adaptor.join(model, content.hidden)
-        if self.domains is not None:
-            join(model, domain_codes(vocabs.items, items)[0], self.domains, self.seed)
+        self._beside.join(model, vocabs, items, content)
         self.training_result = train_guarded(
             model, histories, self.training, seed=self.seed, progress=progress, tracker=trackers
         )
-        if self.adaptor is not None:
-            self.adaptor.settle(model, vocabs.items)
-            if self.attributes is not None:
-                self.attributes.join(model, items, vocabs.items)
-        if self.domains is not None:
-            fold(model, domain_codes(vocabs.items, items)[0])
+        self._beside.settle(model, vocabs, items)
         self.catalogue, self.cut = items, log.end
         self._start(model, vocabs, histories)
         return self
@@ -268,7 +249,7 @@ class SequenceRecommender(Asking):
         self.training_result = pretrain(
             model, histories, lessons, self.training, seed=self.seed, progress=progress
         )
-        self.transferred = self.adaptor = self.catalogue = None
+        self.transferred, self.catalogue, self._beside = None, None, self._alone()
         self.cut = log.end
         self._start(model, vocabs, histories)
         return self
@@ -301,14 +282,7 @@ class SequenceRecommender(Asking):
             DataError: there is nothing to learn from.
         """
         live, histories = self.live, self.live.timelines.histories()
-        n_known = live.model.n_items
-        live.model.grow(len(self.items), len(live.vocabs.types), seed=self.seed)
-        if self.adaptor is not None:
-            self.adaptor.fill(live.model, live.vocabs.items, n_known)
-        if self.attributes is not None:
-            self.attributes.join(live.model, self.catalogue, live.vocabs.items)
-        if self.domains is not None:
-            join(live.model, domain_codes(self.items, self.catalogue)[0], self.domains, self.seed)
+        self._beside.grow(live.model, live.vocabs, self.catalogue)
         self.training_result = learn_on(
             live.model, histories, n_events, self.training, epochs=epochs, seed=self.seed
         )
@@ -443,8 +417,10 @@ class SequenceRecommender(Asking):
 
     def save(self, folder: str | Path) -> None:
         """Write the model with all it knows into a folder; see `recency.storage`."""
-        known = self.known_profiles
-        write_model(folder, self.settings(), self.live, self.catalogue, self.adaptor, known)
+        beside = self._beside
+        write_model(
+            folder, self.settings(), self.live, self.catalogue, beside.adaptor, beside.profiles
+        )
 
     @classmethod
     def load(cls, folder: str | Path, encoder: Encoder | None = None) -> Self:
@@ -502,14 +478,9 @@ class SequenceRecommender(Asking):
         model = one._new_model(settings.get("n_read", settings["n_items"]), settings["n_types"])
         if "n_read" in settings:
             untie(model, settings["n_items"])
-        if one.profiles is not None:
-            facts = settings["attributes"]
-            one.known_profiles = read_profiles(manifest, facts)
-            start_from_profiles(model, sizes_of(facts), one.profiles, one.seed)
-        one.attributes = attributes_of_settings(settings, model)
+        one._beside.restore(model, manifest, settings)
         load_weights(model, manifest, weights)
         one.catalogue, one.cut = read_catalogue(manifest), settings["cut"]
-        one.adaptor = read_adaptor(manifest)
         if beside is None:
             one._start(model, read_vocabs(manifest), read_histories(manifest))
         else:
@@ -530,9 +501,7 @@ class SequenceRecommender(Asking):
             "fallback_half_life": self.live.popularity.half_life,
             "seed": self.seed,
             "heads": to_settings(self.heads),
-            **attributes_to_settings(self.attributes, model),
-            **({} if self.domains is None else {"domains": asdict(self.domains)}),
-            **profile_settings(self.profiles, self.known_profiles, shrinkage_of(self.live)),
+            **self._beside.settings(self.live),
             "n_items": model.n_items,
             **({} if model.heads is None else {"n_read": len(model.items) - SPECIAL}),
             "n_types": 0 if types is None else len(types) - SPECIAL,
@@ -540,6 +509,10 @@ class SequenceRecommender(Asking):
         }
 
     # --- inside --------------------------------------------------------------------------------
+
+    def _alone(self) -> Surroundings:
+        """Give surroundings in which nothing is known yet."""
+        return Surroundings(self.inputs.attributes, self.domains, self.profiles, self.seed)
 
     def _new_model(self, n_items: int, n_types: int) -> SequenceModel:
         with torch.random.fork_rng():
@@ -573,6 +546,10 @@ class SequenceRecommender(Asking):
         if isinstance(half_life, str):
             half_life = best_half_life(histories)
         self._live = LiveModel(model, vocabs, histories, half_life, beside)
-        if self.known_profiles is not None and self.profiles is not None:
-            know_people(self._live, self.known_profiles, self.profiles)
+        self._beside.put_to_work(self._live)
         self.model_version = model_version(model)
+
+
+def _recommender(one: SequenceRecommender | str | Path) -> SequenceRecommender:
+    """Give a recommender as it is, or read it from its folder."""
+    return one if isinstance(one, SequenceRecommender) else SequenceRecommender.load(one)

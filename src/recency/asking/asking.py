@@ -40,12 +40,15 @@ class Asking(ABC):
     Attributes:
         catalogue: What is known about items.
         model_version: Names the weights.
-        adaptor: Makes vectors of what items are; None where they are known by their events alone.
     """
 
     catalogue: Catalogue | None
     model_version: str
-    adaptor: Adaptor | None = None
+
+    @property
+    def adaptor(self) -> Adaptor | None:
+        """Give what makes vectors of items' content; None where events alone tell of them."""
+        return None
 
     @property
     @abstractmethod

@@ -37,7 +37,11 @@ class LiveRecommender(Protocol):
     model_version: str
     catalogue: Catalogue | None
     cut: int | None
-    adaptor: Adaptor | None
+
+    @property
+    def adaptor(self) -> Adaptor | None:
+        """Give what makes vectors of items' content; None where events alone tell of them."""
+        ...
 
     @property
     def rules(self) -> Rules:
