@@ -1,11 +1,16 @@
 """``recency explain``: why an item stands where it stands in a user's list."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recency.cli import output
+
+if TYPE_CHECKING:
+    from recency.explaining.explanation import Explanation
+
+_SHOWN = 10  # events, those that bring most
 
 
 def explain(
@@ -65,6 +70,17 @@ def explain(
     if plot is not None:
         told.plot(plot)
         output.tell(f"Drawn into {plot}.")
+    output.result(told.to_dict(), as_json=json, text=lambda _: _text(told))
+
+
+def _text(told: "Explanation") -> str:
+    """Write sentences, then the events that bring most, either way."""
+    import polars as pl
+
     shown = ["turn", "ago", "item_id", "title", "timestamp", "contribution", "rank_without"]
-    table = output.table(told.to_frame().select(shown))
-    output.result(told.to_dict(), as_json=json, text=lambda _: f"{told}\n\n{table}")
+    events = told.to_frame().select(shown)
+    most = events.sort(pl.col("contribution").abs(), descending=True, nulls_last=True).head(_SHOWN)
+    text = f"{told}\n\n{output.table(most)}"
+    if events.height > _SHOWN:
+        text += f"\n{events.height - _SHOWN} events that bring less are left out; --json has all."
+    return text
