@@ -155,10 +155,32 @@ def test_an_evaluation_may_ask_for_all_that_is_listed() -> None:
         rc.evaluate(model, test, reading="listed", baselines=False)
 
 
+def test_where_experts_are_mixed_content_follows_what_was_learned() -> None:
+    """Rows of items with many events stay nearly what they are without content."""
+    plain, told = (
+        rc.SequenceRecommender(
+            rc.GRU(16),
+            inputs=rc.InputConfig(dropout=0.0, gap=False, calendar=False),
+            training=rc.TrainConfig(epochs=20, lr=1e-2, tokens=256, valid_share=0.0),
+            fallback_half_life="7d",
+        ).fit(two_camps(), content=content)
+        for content in (None, rc.Content([vectors()]))
+    )
+    warm = [item for item in ITEMS if item not in COLD]
+    vectors_of = [one.live.model.vectors.detach()[: len(warm)] for one in (plain, told)]
+    cosines = torch.nn.functional.cosine_similarity(*vectors_of, dim=1)
+    assert float(cosines.min()) > 0.9
+    red, blue = order(told, COLD)
+    assert red > blue  # though no weight has ever seen either
+    assert not set(COLD) & set(plain.items.ids.to_list())
+
+
 def test_faults(fitted: rc.SequenceRecommender) -> None:
     log = two_camps()
     with pytest.raises(ConfigError, match=r"dims=0.*\n?.*hidden=1"):
         rc.Content(dims=0, hidden=1)
+    with pytest.raises(ConfigError, match="learned='later'.*expected 'auto', 'joint' or 'after'"):
+        rc.Content(learned="later")  # type: ignore[arg-type]  # what a person might write
     with pytest.raises(ConfigError, match="expected different names, found vector, vector"):
         rc.Content([vectors(), vectors()])
     with pytest.raises(DataError, match="found none; pass vectors=, or a catalogue"):

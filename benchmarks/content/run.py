@@ -40,8 +40,6 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "ml-latest-2k": {"epochs": 5, "negatives": 1024},
     "online-retail": {"epochs": 6, "negatives": 512},
 }
-# An encoder alone takes the year of a film from content, else it misses what is new. The experts
-# know that better, by their clock. Chosen on the newest slice of training too.
 YEARS = ("release_year",)
 PARTS = {"cold": (0, 0), "few": (1, 5), "warm": (1, 10**9), "all": (0, 10**9)}
 PROTOCOL = (
@@ -134,7 +132,7 @@ def fitted(log: Described, name: str, seed: int, store: Path) -> Recommender:
     content = None
     if name.startswith(CONTENT):
         vectors = rc.ItemVectors.of_texts(log.items, rc.TextEncoder(), cache=store / "vectors")
-        content = rc.Content([vectors], numbers=YEARS if name.endswith(ALONE) else ())
+        content = rc.Content([vectors], numbers=YEARS)
     model = rc.SequenceRecommender(
         rc.Tide(dim=64),
         training=rc.TrainConfig(**SETTINGS.get(log.data, {})),

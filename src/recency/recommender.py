@@ -220,7 +220,7 @@ class SequenceRecommender(Asking):
         self.training_result = train_guarded(
             model, histories, self.training, seed=self.seed, progress=progress, tracker=trackers
         )
-        self._beside.settle(model, vocabs, items)
+        self._beside.settle(model, vocabs, histories, items)
         self.catalogue, self.cut = items, log.end
         self._start(model, vocabs, histories)
         return self

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from recency.content.adaptor import Adaptor
@@ -101,14 +102,21 @@ class Surroundings:
         self.adaptor = None
         if content is not None:
             self.adaptor = Adaptor.fit(content, items, vocabs.items, model.dim, self._seed)
-            self.adaptor.join(model, content.hidden)
+            self.adaptor.join(model, content)
         if self._domains is not None:
             join(model, domain_codes(vocabs.items, items)[0], self._domains, self._seed)
 
-    def settle(self, model: SequenceModel, vocabs: Vocabs, items: Catalogue | None) -> None:
+    def settle(
+        self,
+        model: SequenceModel,
+        vocabs: Vocabs,
+        histories: Histories,
+        items: Catalogue | None,
+    ) -> None:
         """Keep what a trained model has learned of items in their rows; those described join."""
         if self.adaptor is not None:
-            self.adaptor.settle(model, vocabs.items)
+            counts = np.bincount(histories.items[histories.items >= 0], minlength=model.n_items)
+            self.adaptor.settle(model, vocabs.items, counts)
             if self.attributes is not None:
                 self.attributes.join(model, items, vocabs.items)
         if self._domains is not None:

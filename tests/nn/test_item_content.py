@@ -5,7 +5,7 @@ import torch
 
 from recency.errors import ConfigError
 from recency.nn.inputs import SPECIAL
-from recency.nn.item_content import ItemContent, describe, fold
+from recency.nn.item_content import PULL, ItemContent, describe, fold, follow
 from recency.nn.model import SequenceModel
 from recency.nn.recurrent import GRU
 
@@ -96,3 +96,34 @@ def test_faults() -> None:
         describe(model, content, features()[:, :3])
     with pytest.raises(ConfigError, match=r"hidden: expected a share in \[0, 1\), found 1"):
         describe(model, content, features(), hidden=1)
+
+
+def test_content_follows_rows_that_were_learned_without_it() -> None:
+    """Rows that are a linear function of content are told exactly, where nothing is held back."""
+    torch.manual_seed(0)
+    model, content = SequenceModel(GRU(8), N_ITEMS), ItemContent(8, {"text": 2, "categories": 1})
+    given = torch.randn(N_ITEMS, 3)
+    law, middle = torch.randn(3, 9), torch.randn(9)
+    with torch.no_grad():
+        rows = given @ law + middle
+        model.items[SPECIAL:], model.bias[:] = rows[:, :8], rows[:, 8]
+    follow(model, content, given, torch.full((N_ITEMS,), 10**7))
+    vectors, biases = content(given)
+    torch.testing.assert_close(vectors, rows[:, :8], rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(biases, rows[:, 8], rtol=1e-3, atol=1e-3)
+    later = torch.randn(2, 3)  # items of which there is nothing but content
+    wanted = later @ law + middle
+    torch.testing.assert_close(content(later)[0], wanted[:, :8], rtol=1e-2, atol=1e-2)
+
+
+def test_items_of_few_events_are_drawn_towards_their_content() -> None:
+    torch.manual_seed(0)
+    model, content = SequenceModel(GRU(8), N_ITEMS), ItemContent(8, {"text": 7})
+    rows = model.items.detach()[SPECIAL:].clone()
+    counts = torch.tensor([0, 1, 1, 3, 1_000, 10**6])
+    follow(model, content, features(), counts)
+    vectors = content(features())[0]
+    share = (counts / (counts + PULL))[:, None]
+    wanted = share * rows + (1 - share) * vectors
+    wanted[2] = rows[2]  # of which nothing is known
+    torch.testing.assert_close(model.items[SPECIAL:], wanted)

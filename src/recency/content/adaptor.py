@@ -19,9 +19,10 @@ from recency.content.item_vectors import ItemVectors
 from recency.content.item_words import Spoken
 from recency.content.nearness import Places, TextIndex, cosines
 from recency.data.catalogue import Catalogue
+from recency.data.histories import Ints
 from recency.data.vocab import Id, Vocab
 from recency.nn.inputs import SPECIAL
-from recency.nn.item_content import ItemContent, describe, fold
+from recency.nn.item_content import ItemContent, describe, fold, follow
 from recency.nn.model import SequenceModel
 from recency.nn.untied import untie
 
@@ -80,25 +81,33 @@ class Adaptor:
         known, texts = features.of(every, content.vectors, catalogue), content.vectors
         return cls(features, network, every, known, TextIndex.of(texts, every))
 
-    def join(self, model: SequenceModel, hidden: float) -> None:
-        """Make a model's item vectors of their rows and content until `settle`."""
-        describe(model, self.network, torch.from_numpy(self.known[: model.n_items]), hidden)
+    def join(self, model: SequenceModel, content: Content) -> None:
+        """Make a model's item vectors of their rows and content until `settle`, if both learn."""
+        alone = model.experts is None
+        if content.learned == "joint" or (content.learned == "auto" and alone):
+            known = torch.from_numpy(self.known[: model.n_items])
+            describe(model, self.network, known, content.hidden)
 
     @torch.no_grad()
-    def settle(self, model: SequenceModel, items: Vocab) -> int:
+    def settle(self, model: SequenceModel, items: Vocab, counts: Ints) -> int:
         """Fold content into a trained model's rows, and give every other item described a row.
 
         Args:
             model: Trained; changed in place.
             items: Its items; those described join.
+            counts: [its items] events of each.
 
         Returns:
             How many items joined: they can be recommended without ever having had an event.
         """
+        self.network.cpu()
+        if model.described is None:
+            known = torch.from_numpy(self.known[: model.n_items])
+            follow(model, self.network, known, torch.from_numpy(counts))
         fold(model)
-        self.network.cpu().eval()
-        known = np.flatnonzero(self.known.any(1))
-        items.extend(self.items.take(known[known >= model.n_items].tolist()))
+        self.network.eval()
+        described = np.flatnonzero(self.known.any(1))
+        items.extend(self.items.take(described[described >= model.n_items].tolist()))
         joined = len(items) - model.n_items
         self.fill(model, items, model.n_items)
         return joined

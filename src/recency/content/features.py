@@ -11,7 +11,7 @@ an item's life from event to event anyway. The year in which it came out is a nu
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -36,14 +36,19 @@ class Content:
     Attributes:
         vectors: Of texts, pictures, or anything; each under a name of its own.
         dims: Most numbers kept of each; see `recency.content.whitening`.
-        hidden: Share of the items that lose their own row in a step of training, so that content
-            alone must do, in [0, 1).
+        learned: ``"joint"``: rows and content learn together; ``"after"``: content follows rows
+            learned without it, which changes them little; ``"auto"``: joint where the encoder
+            stands alone, after where experts are mixed with it, which know much of what content
+            tells.
+        hidden: Share of the items that lose their own row in a step of joint training, so that
+            content alone must do, in [0, 1).
         categories: Read the catalogue's categories.
         numbers: Columns of the catalogue with numbers to read; those that it lacks are left out.
     """
 
     vectors: Sequence[ItemVectors] = ()
     dims: int = 16
+    learned: Literal["auto", "joint", "after"] = "auto"
     hidden: float = 0.5
     categories: bool = True
     numbers: Sequence[str] = ("price",)
@@ -54,6 +59,10 @@ class Content:
         faults = []
         if isinstance(self.dims, bool) or not isinstance(self.dims, int) or self.dims < 1:
             faults.append(f"Content(dims={self.dims!r}): expected a whole number of at least 1.")
+        if self.learned not in ("auto", "joint", "after"):
+            faults.append(
+                f"Content(learned={self.learned!r}): expected 'auto', 'joint' or 'after'."
+            )
         if not 0 <= self.hidden < 1:
             faults.append(f"Content(hidden={self.hidden!r}): expected a share in [0, 1).")
         if len(set(names)) < len(names):

@@ -1,12 +1,16 @@
 """Item content: what is known of an item beside its events, as part of its vector.
 
-    vector = id row + sum over features f of gate_f(x) W_f x_f       bias = id bias + b x + c
+    vector = id row + m + sum over features f of gate_f(x) W_f x_f       bias = id bias + b x + c
 
 with x_f the numbers of one feature (a text's vector, a picture's, categories) and x all of them.
 The vector is read as input and scored as output, so a new item is scored at once, without training:
 by its content alone. Identity rows learn faster than content does, and would leave nothing to it;
 so in each step of training some items lose their rows, and content alone must do (identity dropout:
 Volkovs, Yu and Poutanen, DropoutNet, NeurIPS 2017, section 4.1).
+
+Or ids learn alone, and content follows: the ridge regression that tells best, from what is known
+of items, the rows that were learned without it (`follow`). What was learned stays, but for items of
+few events, which are drawn towards what their content says.
 
 Afterwards the sum is folded into the table of items: serving knows nothing of all this, until a new
 item comes.
@@ -23,6 +27,10 @@ from recency.nn.inputs import SPECIAL
 
 if TYPE_CHECKING:
     from recency.nn.model import SequenceModel
+
+RIDGE = 100.0  # events' worth of zeros that the regression of `follow` starts from
+PULL = 3.0  # events that content weighs against an item's own
+_OPEN = 20.0  # a gate that lets everything through
 
 
 class ItemContent(nn.Module):
@@ -42,6 +50,7 @@ class ItemContent(nn.Module):
         )
         self.gates = nn.Linear(whole, len(widths))
         self.lift = nn.Linear(whole, 1)
+        self.middle = nn.Parameter(torch.zeros(dim))  # m, of items of which anything is known
         nn.init.zeros_(self.gates.weight)
         nn.init.ones_(self.gates.bias)
         nn.init.zeros_(self.lift.weight)
@@ -59,7 +68,8 @@ class ItemContent(nn.Module):
         vectors = torch.stack(
             [gates[:, [n]] * project(parts[n]) for n, project in enumerate(self.projections)]
         ).sum(0)
-        return vectors, self.lift(features)[:, 0]
+        known = features.ne(0).any(1, keepdim=True)
+        return vectors + self.middle * known, self.lift(features)[:, 0]
 
 
 class Described(nn.Module):
@@ -142,3 +152,40 @@ def fold(model: "SequenceModel") -> None:
         model.items.copy_(model.described.vectors(model.items))
         model.bias.copy_(model.biases)
         model.described = None
+
+
+@torch.no_grad()
+def follow(model: "SequenceModel", content: ItemContent, features: Tensor, counts: Tensor) -> None:
+    """Let content tell rows that a model has learned without it, then draw these towards it.
+
+    The regression weighs an item by its events, so that it follows what is well known; a row of n
+    events becomes (n row + `PULL` content) / (n + `PULL`).
+
+    Args:
+        model: Trained; its items' rows and biases are changed in place.
+        content: Its weights are set.
+        features: [n_items, widths] of the model's items.
+        counts: [n_items] events of each.
+    """
+    known = features.ne(0).any(1)
+    x = torch.cat((features, torch.ones(len(features), 1)), dim=1)[known].double()
+    rows = torch.cat((model.items[SPECIAL:], model.bias[:, None]), dim=1).cpu()
+    weighted = x * counts[known, None].double()
+    held = torch.full((x.shape[1],), RIDGE, dtype=torch.float64)
+    held[-1] = 1e-6  # the mean is not drawn towards zero
+    found = torch.linalg.solve(weighted.T @ x + torch.diag(held), weighted.T @ rows[known].double())
+    found = found.float()
+    content.gates.weight.zero_()
+    content.gates.bias.fill_(_OPEN)
+    parts = found[:-1].split_with_sizes(list(content.widths.values()))
+    for project, part in zip(content.projections, parts, strict=True):
+        project.weight.copy_(part[:, :-1].T)  # type: ignore[operator]  # a Linear is no Tensor
+    content.middle.copy_(found[-1, :-1])
+    content.lift.weight.copy_(found[:-1, -1:].T)
+    content.lift.bias.copy_(found[-1, -1:])
+    vectors, biases = content(features)
+    told = torch.cat((vectors, biases[:, None]), dim=1)
+    n = counts[:, None].float()
+    drawn = torch.where(known[:, None], (n * rows + PULL * told) / (n + PULL), rows)
+    model.items[SPECIAL:] = drawn[:, :-1].to(model.items.device)
+    model.bias.copy_(drawn[:, -1])
