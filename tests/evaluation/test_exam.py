@@ -226,7 +226,7 @@ def test_all_faults_of_the_settings_at_once() -> None:
     for part in (
         "7 faults",
         "expected history as one of 'rolling', 'frozen', found 'live'",
-        "expected reading as one of 'warm', 'misses', 'growing', found 'cold'",
+        "expected reading as one of 'warm', 'misses', 'growing', 'listed', found 'cold'",
         "expected ties as one of 'mean', 'worst', 'best', found 'low'",
         "expected targets as one of 'event', 'basket', found 'user'",
         "expected k as one or more whole numbers from 1, found (0,)",

@@ -107,13 +107,14 @@ def test_slices_by_hand(test_log: Log) -> None:
         "item age": [minutes, minutes, "its first event", minutes, minutes, minutes],
         "user": ["in training"] * 5 + ["new"],
         "item": ["in training", "in training", "new", "new", "in training", "in training"],
+        "training events of the item": ["1 - 5", "1 - 5", "0", "0", "1 - 5", "1 - 5"],
     }
 
 
 def test_slices_hold_each_unit_once_with_its_metric(report: Report) -> None:
     slices = report.slices
     by_slice = slices.filter(model="fixed").group_by("slice").agg(pl.col("n_units").sum())
-    assert by_slice["n_units"].to_list() == [6] * 5
+    assert by_slice["n_units"].to_list() == [6] * 6
     new = slices.filter(slice="item", bin="new", model="fixed")
     assert new["recall@2"].to_list() == [0.0] and new["n_units"].to_list() == [2]
     old = slices.filter(slice="item", bin="in training", model="fixed")
