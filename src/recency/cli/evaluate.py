@@ -26,7 +26,7 @@ def evaluate(
     repeats: Annotated[
         bool | None, typer.Option(help="Whether items of the history are candidates.")
     ] = None,
-    reading: Annotated[str | None, typer.Option(help="warm, misses or growing.")] = None,
+    reading: Annotated[str | None, typer.Option(help="warm, misses, growing or listed.")] = None,
     ties: Annotated[str | None, typer.Option(help="mean, worst or best.")] = None,
     targets: Annotated[str | None, typer.Option(help="event or basket.")] = None,
     max_targets: Annotated[int | None, typer.Option(help="Judge on at most so many.")] = None,
