@@ -26,7 +26,9 @@ def test_vectors_are_read_under_the_name_of_their_file(tmp_path: Path) -> None:
     )
     np.save(tmp_path / "sounds.npy", np.eye(3, dtype=np.float32))
     files = [str(tmp_path / "pictures.parquet"), str(tmp_path / "sounds.npy")]
-    found = content_of(ContentSection(vectors=files, dims=2, numbers=[]), items())
+    section = ContentSection(vectors=files, dims=2, learned="joint", hidden=0.3, numbers=[])
+    found = content_of(section, items())
+    assert (found.learned, found.hidden) == ("joint", 0.3)
     assert [one.name for one in found.vectors] == ["pictures", "sounds"]
     assert found.vectors[1].ids == ["a", "b", "c"]
     assert (found.dims, found.numbers, found.categories) == (2, [], True)

@@ -25,7 +25,14 @@ def content_of(section: ContentSection, catalogue: "Catalogue | None") -> "Conte
 
     vectors = [] if section.text is None else [_of_texts(section, section.text, catalogue)]
     vectors += [_read(file, catalogue) for file in section.vectors]
-    return Content(vectors, section.dims, section.hidden, section.categories, section.numbers)
+    return Content(
+        vectors,
+        dims=section.dims,
+        learned=section.learned,
+        hidden=section.hidden,
+        categories=section.categories,
+        numbers=section.numbers,
+    )
 
 
 def _of_texts(

@@ -85,7 +85,7 @@ class ContentSection:
         vectors: Files of vectors, Parquet with ``item_id`` and ``vector``, or ``.npy`` in the order
             of the item file.
         cache: Folder that keeps vectors of texts, so that a second fit encodes nothing.
-        dims, hidden, categories, numbers: As of `recency.Content`.
+        dims, learned, hidden, categories, numbers: As of `recency.Content`.
     """
 
     text: str | None = None
@@ -93,6 +93,7 @@ class ContentSection:
     vectors: list[str] = field(default_factory=list)
     cache: str | None = None
     dims: int = 16
+    learned: Literal["auto", "joint", "after"] = "auto"
     hidden: float = 0.5
     categories: bool = True
     numbers: list[str] = field(default_factory=lambda: ["price"])
@@ -119,7 +120,7 @@ class EvaluateSection:
     k: list[int] = field(default_factory=lambda: [10])
     history: Literal["rolling", "frozen"] = "rolling"
     repeats: bool = True
-    reading: Literal["warm", "misses", "growing"] = "warm"
+    reading: Literal["warm", "misses", "growing", "listed"] = "warm"
     ties: Literal["mean", "worst", "best"] = "mean"
     targets: Literal["event", "basket"] = "event"
     max_targets: int | None = None

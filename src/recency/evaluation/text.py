@@ -11,6 +11,7 @@ _READINGS = {
     "warm": "items unseen in training left out",
     "misses": "items unseen in training missed",
     "growing": "items join after their first event",
+    "listed": "all that the catalogue lists",
 }
 _FEW_USERS = 30  # below it a bootstrap interval is rough
 
