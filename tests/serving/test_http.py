@@ -454,7 +454,7 @@ def test_similar_items(client, engine):
     assert answer["items"][0]["title"] == f"Item {expected.items[0][1:]}"
     assert answer["item_id"] == "i1" and answer["model_version"] == engine.model_version
     said = problem(client.get("/v1/items/i1/similar?at=2026-01-01"), 422, "invalid-request")
-    assert said == "at: unknown field 'at'; known are k, details, min_seq, timeout_ms."
+    assert said == "at: unknown field 'at'; known are k, by, details, min_seq, timeout_ms."
 
 
 def test_items_are_put_one_by_one(client, engine):
