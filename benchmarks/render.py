@@ -282,11 +282,9 @@ def _is_told(row: Row) -> bool:
     if row["table"] == "faults":
         return str(row["protocol"]).startswith("T1,")
     if row["table"] == "content":
-        return "mean of" in row["model"] and "alone" not in row["model"] and _starts(row, "all")
-    if row["table"] in ("heads", "sequences"):
+        return "mean of" in row["model"] and _starts(row, "all")
+    if row["table"] in ("heads", "sequences", "explain"):
         return False
-    if row["table"] == "explain":
-        return row["seed"] is None
     return row["table"] != "speed" or _is_told_of_speed(row)
 
 
