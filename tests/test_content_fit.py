@@ -167,8 +167,8 @@ def test_where_experts_are_mixed_content_follows_what_was_learned() -> None:
         for content in (None, rc.Content([vectors()]))
     )
     warm = [item for item in ITEMS if item not in COLD]
-    vectors_of = [one.live.model.vectors.detach()[: len(warm)] for one in (plain, told)]
-    cosines = torch.nn.functional.cosine_similarity(*vectors_of, dim=1)
+    before, after = (one.live.model.vectors.detach()[: len(warm)] for one in (plain, told))
+    cosines = torch.nn.functional.cosine_similarity(before, after, dim=1)
     assert float(cosines.min()) > 0.9
     red, blue = order(told, COLD)
     assert red > blue  # though no weight has ever seen either

@@ -202,7 +202,10 @@ def test_a_model_that_is_kept_tells_the_same(seen, split, tmp_path):
     for one in ("rate", "propensity", "next_time"):
         asked: dict[str, Any] = {"event_type": "buy"} if one == "propensity" else {}
         given = (users,) if one == "next_time" else (users, items)
-        assert getattr(again, one)(*given, **asked).equals(getattr(seen, one)(*given, **asked))
+        told, kept = (getattr(model, one)(*given, **asked) for model in (seen, again))
+        assert told.columns == kept.columns
+        for name in told.columns[1 if one == "next_time" else 2 :]:  # rounded by what is warm
+            assert kept[name].to_numpy() == pytest.approx(told[name].to_numpy(), rel=1e-5)
 
 
 @pytest.mark.slow

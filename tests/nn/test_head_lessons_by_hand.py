@@ -6,7 +6,9 @@ import torch
 
 from recency.data.histories import Histories
 from recency.data.tallies import Ledger
+from recency.nn.horizon_head import _SPANS as SPANS
 from recency.nn.horizon_head import HorizonHead
+from recency.nn.rating_head import _GUESS as GUESS
 from recency.nn.rating_head import RatingHead
 from recency.nn.type_head import TypeHead
 
@@ -33,21 +35,24 @@ def test_ratings_are_counted_before_the_question_and_from_what_items_had_got(led
     head.study(ledger, [])  # mean 3, variance 8 / 5
     unit = (8 / 5) ** 0.5
     facts = head.facts(ledger, np.array([0, 1]), np.array([0, 1]), np.array([4, 9]) * HOUR)
-    # User 0 gave -2 and 0; the second from what the item had got by then, -2 of 1 + 5 events.
-    own = (-2 + (0 + 2 / 6)) / unit
-    assert facts[0] == pytest.approx([2, own, 3, -2 / unit], abs=1e-5)
-    # User 1 gave 0 for the first item, which had got -2 and 0 of 2 + 5 events.
-    assert facts[1] == pytest.approx([1, (2 / 7) / unit, 1, 2 / unit], abs=1e-5)
+    # User 0 gave -2 and 0; the second from what the item had got by then, -2 of 1 event and more.
+    own = (-2 + 2 / (1 + GUESS)) / unit
+    assert facts[0, :3] == pytest.approx([own / (2 + more) for more in (2, 8, 30)], abs=1e-5)
+    # Item a had got -2, 0 and 0; of users, 2 events of this one, and 3 of the item.
+    assert facts[0, 6:9] == pytest.approx([-2 / 7 / unit, np.log(3), np.log(4)], abs=1e-5)
+    # User 1 gave 0 for the first item, which had got -2 and 0 of 2 events and more.
+    own = 2 / (2 + GUESS) / unit
+    assert facts[1, :3] == pytest.approx([own / (1 + more) for more in (2, 8, 30)], abs=1e-5)
+    assert facts[1, 6:9] == pytest.approx([2 / 5 / unit, np.log(2), np.log(2)], abs=1e-5)
 
 
-def test_a_fresh_rating_head_tells_its_biases(ledger):
+def test_a_rating_head_without_a_base_tells_the_usual_biases(ledger):
     head = RatingHead()
     head.build(4)
-    head.study(ledger, [])
-    facts = torch.tensor([[2.0, 1.0, 3.0, -0.5]])
-    more = head.prior.exp().detach()
-    told = head(torch.zeros(1, 4), torch.zeros(1, 4), facts).item()
-    assert told == pytest.approx(float(1 / (2 + more[0]) - 0.5 / (3 + more[1])), abs=1e-5)
+    facts = torch.zeros(1, head.n_facts)
+    facts[0, 1], facts[0, 4] = 0.5, -0.75  # of the user, drawn in by 8, and of the item, by 4
+    told = head(torch.randn(1, 4), torch.randn(1, 4), facts)
+    assert told.item() == pytest.approx(-0.25)
 
 
 def test_a_view_is_asked_about_once_its_time_is_over(ledger):
@@ -66,12 +71,13 @@ def test_what_a_pair_did_is_counted_apart_from_user_and_item(ledger):
     head.build(4)
     head.study(ledger, ["view", "buy"])
     facts = head.facts(ledger, np.array([0]), np.array([0]), np.array([4 * HOUR]))[0]
-    # Events and buys of the user, the item, and both; then the waits, and whether they ever met.
-    assert facts[:6].tolist() == [2, 1, 3, 1, 2, 1]
-    assert facts[6] == facts[7] == pytest.approx((np.log1p(3 * 3_600) - 6) / 6, rel=1e-5)
-    assert facts[8] == 1
+    # The user viewed once and bought once by then; all of it within a day, nothing within an hour.
+    assert facts[:6] == pytest.approx(np.log1p([1, 1, 0, 0, 1, 1]))
+    item = facts[(len(facts) - 7) // 2 :]
+    assert item[:2] == pytest.approx(np.log1p([2, 1]))  # two viewed it, one bought
+    assert facts[-7:-4] == pytest.approx([np.log(3), np.log(2), np.log1p(3 * 3_600)], rel=1e-5)
     stranger = head.facts(ledger, np.array([-1]), np.array([-2]), np.array([4 * HOUR]))[0]
-    assert not stranger.any()
+    assert np.isfinite(stranger).all() and not stranger[:6].any()
 
 
 def test_a_horizon_is_asked_on_a_grid_of_all_who_had_an_event(ledger):
@@ -93,9 +99,12 @@ def test_facts_of_a_horizon_are_recency_frequency_and_time(ledger):
     head.build(4)
     head.study(ledger, ["view", "buy"])
     facts = head.facts(ledger, np.array([0]), np.array([-1]), np.array([5 * HOUR]))[0]
-    waits = [np.log1p(hours * 3_600) / 4 - 3 for hours in (1, 4, 5)]
-    counts = [np.log1p(n) / 2 for n in (3, 1, 1, 1)]
-    assert facts == pytest.approx([*waits, *counts, 1], rel=1e-5)
+    # One buy, of worth 3, four hours ago, and so the first and the last; a view an hour ago.
+    assert facts[:4] == pytest.approx(np.log1p([1, 3, 0, 0]))  # ever, and within an hour
+    assert facts[8:10] == pytest.approx(np.log1p([1, 3]))  # within two horizons
+    start = 2 * (1 + len(SPANS))
+    waits = [np.log1p(hours * 3_600) for hours in (4, 4, 1, 0)]
+    assert facts[start : start + 4] == pytest.approx(waits, rel=1e-5)
 
 
 def test_later_events_change_no_fact(ledger):

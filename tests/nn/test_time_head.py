@@ -130,9 +130,37 @@ def test_calibration_shifts_waits_that_were_told_too_short(ledger):
     facts = torch.tensor([[0.0, 0.0, 1.0, 0.1]]).expand(300, -1)
     outputs = torch.zeros(300, 8)
     long = torch.from_numpy(np.random.default_rng(2).lognormal(11, 1, 300)).float()
-    labels = torch.stack((long, torch.ones(300)), dim=1)
-    before = head.nats(outputs, facts, labels).mean().item()
+    labels = torch.stack((long, torch.ones(300), torch.zeros(300)), dim=1)
+    before = head.nats(outputs, facts, labels[:, :2]).mean().item()
     assert head.settle(outputs, outputs, facts, labels)
-    assert head.nats(outputs, facts, labels).mean().item() < before - 0.1
+    assert head.nats(outputs, facts, labels[:, :2]).mean().item() < before - 0.1
     assert not head.line.requires_grad
     assert not head.settle(outputs[:10], outputs[:10], facts[:10], labels[:10])
+
+
+def test_paces_bring_back_as_many_as_came():
+    torch.manual_seed(0)
+    head = TimeHead(parts=2)
+    head.build(4)
+    head.mean.fill_(10.0)
+    head.deviation.fill_(2.0)
+    n = 2_000
+    outputs, facts = torch.zeros(n, 4), torch.tensor([0.0, 0.0, 1.0, 0.01]).repeat(n, 1)
+    waits = torch.distributions.Exponential(1 / 86_400).sample((n,)).clamp(min=2)
+    seen = torch.full((n,), 2 * 86_400.0)  # nobody is watched for longer
+    labels = torch.stack((torch.minimum(waits, seen), (waits < seen).float(), seen * 0), dim=1)
+    assert head.settle(outputs, torch.zeros(n, 4), facts, labels)
+    asked = torch.tensor([[3_600.0, 86_400.0]])
+    lasting = head.survival(outputs[:1], facts[:1], asked)[0].detach()
+    for one, told in zip(asked[0], lasting, strict=True):
+        assert float(told) == pytest.approx(float((waits > one).float().mean()), abs=0.06)
+    # What is told of density and of survival is of one curve.
+    times = torch.linspace(0, 14, 20_000).exp()
+    costs = head.nats(
+        outputs[:1].expand(20_000, 4),
+        facts[:1].expand(20_000, 4),
+        torch.stack((times, torch.ones(20_000)), dim=1),
+    )
+    mass = torch.trapezoid(torch.exp(-costs[1:]).detach(), times[1:].log())
+    ends = head.survival(outputs[:1], facts[:1], times[[1, -1]][None])[0].detach()
+    assert float(mass) == pytest.approx(float(ends[0] - ends[1]), abs=2e-3)

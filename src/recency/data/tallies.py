@@ -5,6 +5,7 @@ average, strictly before the instant in question. In training and in service the
 few lines, so that a number never means two things, and no event counts towards its own answer.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -65,6 +66,30 @@ class Tally:
             since[found] = (at[found] - self._by_key.times[stops[found] - 1]) / 1e6
         return since
 
+    def oldest(self, keys: Ints, at: Ints) -> Doubles:
+        """Give the seconds [m] since the oldest thing strictly before instants; NaN without one."""
+        since = np.full(len(keys), np.nan)
+        if len(self._keys):
+            place = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+            first = self._by_key.times[self._by_key.offsets[place]]
+            found = (self._keys[place] == keys) & (first < at)
+            since[found] = (at[found] - first[found]) / 1e6
+        return since
+
+    def lately(self, keys: Ints, at: Ints, spans: Sequence[float]) -> list[Doubles]:
+        """Sum what came strictly before instants, within spans before them.
+
+        Args:
+            keys: [m] asked about.
+            at: [m] microseconds.
+            spans: Seconds.
+
+        Returns:
+            For each span, counts and sums side by side: [m, 1 + columns].
+        """
+        every = np.column_stack(self.before(keys, at))
+        return [every - np.column_stack(self.before(keys, at - round(s * 1e6))) for s in spans]
+
 
 @dataclass(frozen=True)
 class Ledger:
@@ -117,3 +142,32 @@ class Ledger:
     def pairs(self, users: Ints, items: Ints) -> Ints:
         """Give one key [m] for each user and item; an unknown item has keys of its own."""
         return users * (self.n_items + 1) + items + 1
+
+
+HOUR, DAY = 3_600.0, 86_400.0
+
+
+def sized(counts: Doubles) -> Doubles:
+    """Turn counts or amounts of either sign into numbers that grow with their logarithms."""
+    found: Doubles = np.sign(counts) * np.log1p(np.abs(counts))
+    return found
+
+
+def waited(seconds: Doubles, never: float = 1000 * DAY) -> Doubles:
+    """Turn waits into numbers that grow with their logarithms; what never was is long ago."""
+    found: Doubles = np.log1p(np.where(np.isfinite(seconds), np.maximum(seconds, 0), never))
+    return found
+
+
+def rates(yes: Doubles, counts: Doubles, share: float, more: float) -> Doubles:
+    """Give logits of shares, drawn towards ``share`` by as many as ``more``."""
+    found = ((yes + more * share) / (counts + more)).clip(1e-4, 1 - 1e-4)
+    logits: Doubles = np.log(found / (1 - found))
+    return logits
+
+
+def clocks(at: Ints) -> list[Doubles]:
+    """Give the hour of the day and the day of the week, in UTC, as sines and cosines."""
+    seconds = (at // 1_000_000).astype(np.float64)
+    turns = (2 * np.pi * seconds / (86_400), 2 * np.pi * seconds / (7 * 86_400))
+    return [wave(turn) for turn in turns for wave in (np.sin, np.cos)]

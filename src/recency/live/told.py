@@ -81,7 +81,9 @@ def _facts(
         ledger = Ledger.of(live.timelines.histories(np.maximum(known, 0)), n_items)
         rows = np.where(users < 0, -1, place)
         return head.facts(ledger, rows, np.full(len(users), -1), at)
-    ledger = Ledger.of(_of_either(live.timelines.histories(), users, items), n_items)
+    histories = live.timelines.histories()
+    kept = histories if head.whole else _of_either(histories, users, items)
+    ledger = Ledger.of(kept, n_items)
     return head.facts(ledger, users, np.where(items < 0, -2, items), at)
 
 

@@ -19,7 +19,9 @@ class Curve(nn.Module):
         super().__init__()
         line = torch.linspace(-_WIDE, _WIDE, KNOTS)
         self.register_buffer("knots", torch.stack((line, line)))
+        self.register_buffer("heard", torch.ones(()))  # how much of what the memory adds counts
         self.knots: Tensor
+        self.heard: Tensor
 
     def forward(self, logits: Tensor) -> Tensor:
         """Map logits of any shape."""
@@ -28,6 +30,30 @@ class Curve(nn.Module):
         slope = (y[place] - y[place - 1]) / (x[place] - x[place - 1])
         found: Tensor = y[place - 1] + slope * (logits - x[place - 1])
         return found
+
+    def settle(self, kind: str, base: Tensor, more: Tensor, labels: Tensor) -> bool:
+        """Learn how much of what the memory adds to a base is true, and then the curve.
+
+        What a memory adds may be worse than nothing where it has learned for too long; here it is
+        found out, in place of stopping by it.
+
+        Args:
+            kind: See `fit`; with ``"none"`` the curve stays as it is.
+            base: [n] logits.
+            more: [n] what the memory adds.
+            labels: [n] 0 or 1.
+
+        Returns:
+            Whether there was enough to learn from, as of `fit`.
+        """
+        x = [part.detach().double().cpu().numpy() for part in (base, more)]
+        y = labels.detach().double().cpu().numpy()
+        if min(y.sum(), len(y) - y.sum()) < _FEWEST:
+            return False
+        columns = np.stack((*x, np.ones_like(y)))
+        scale, heard, _ = _fitted_line(columns, y, np.ones_like(y), np.array([1.0, 1.0, 0.0]))
+        self.heard.fill_(float(np.clip(heard / max(scale, 0.1), 0, 2)))
+        return kind == "none" or self.fit(kind, base + self.heard * more, labels)
 
     def fit(self, kind: str, logits: Tensor, labels: Tensor, counts: Tensor | None = None) -> bool:
         """Learn the curve from what was not learned by what gives the logits.
@@ -47,7 +73,8 @@ class Curve(nn.Module):
             return False
         line = np.linspace(-_WIDE, _WIDE, KNOTS)
         if kind == "temperature":
-            scale, shift = _fitted_line(x, y, n)
+            columns = np.stack((x, np.ones_like(x)))
+            scale, shift = _fitted_line(columns, y, n, np.array([1.0, 0.0]))
             known = scale * line + shift
         else:
             steps, chances = _rising(x, y, n)
@@ -58,16 +85,15 @@ class Curve(nn.Module):
         return True
 
 
-def _fitted_line(x: Doubles, y: Doubles, n: Doubles) -> tuple[float, float]:
-    """Fit sigmoid(a x + b) by Newton's method, drawn a little towards a = 1, b = 0."""
-    line = np.array([1.0, 0.0])
-    columns = np.stack((x, np.ones_like(x)))
+def _fitted_line(columns: Doubles, y: Doubles, n: Doubles, guess: Doubles) -> Doubles:
+    """Fit sigmoid(weights @ columns) by Newton's method, drawn a little towards a guess."""
+    line = guess.copy()
     for _ in range(_STEPS):
         chances = 1 / (1 + np.exp(-(line @ columns).clip(-30, 30)))
-        slope = columns @ (n * (chances - y)) + (line - [1, 0])
-        bend = (columns * (n * chances * (1 - chances))) @ columns.T + np.eye(2)
+        slope = columns @ (n * (chances - y)) + (line - guess)
+        bend = (columns * (n * chances * (1 - chances))) @ columns.T + np.eye(len(guess))
         line -= np.linalg.solve(bend, slope)
-    return float(line[0]), float(line[1])
+    return line
 
 
 def _rising(x: Doubles, y: Doubles, n: Doubles) -> tuple[Doubles, Doubles]:

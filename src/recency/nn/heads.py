@@ -2,11 +2,12 @@
 
 A head reads three things: the encoder's output after the newest event (before `SequenceModel.ask`,
 so that the instant of the answer never reaches it), the vector of the item asked about if there is
-one, and a few plain counts as of the instant of the question (`recency.data.tallies`). It starts as
-what the counts alone say, and learns what to add.
+one, and a few plain counts as of the instant of the question (`recency.data.tallies`). Its base is
+what the counts alone say, a convex fit; the memory learns what to add.
 
-A head knows nothing of how many items there are: all it knows of one is its vector and its tallies.
-So a new item is answered for at once, and tables that grow or move row by row need no care here.
+A head knows an item by its vector and its tallies. So a new item is answered for at once, and
+tables that grow or move row by row need no care here; only ratings keep factors of the items known
+when they were fitted, and say nothing by them of others.
 """
 
 from abc import ABC, abstractmethod
@@ -61,6 +62,8 @@ class Head(nn.Module, ABC):
         weight: Of its loss beside the next item's.
         doubt: The logarithm of how far off it is, where weights are learned.
         reach: Seconds after a question until its answer is known.
+        whole: Whether facts are counted from everybody's events, not only from those of users and
+            items asked about and of items that these users had.
     """
 
     by: ClassVar[Literal["target", "source"]] = "target"
@@ -68,6 +71,7 @@ class Head(nn.Module, ABC):
     weight: float
     doubt: nn.Parameter | None
     reach: float = 0.0
+    whole: ClassVar[bool] = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -130,8 +134,13 @@ class Head(nn.Module, ABC):
             labels: [n, n_labels].
         """
 
+    def ground(self, ledger: Ledger, targets: Ints, sources: Ints) -> None:
+        """Fit a base of facts to what a stage may know, unless one was fitted; see `lessons`."""
+
     def settle(self, outputs: Tensor, vectors: Tensor, facts: Tensor, labels: Tensor) -> bool:
         """Calibrate what is told on lessons that were not learned; see `loss` for the arguments.
+
+        Labels have one column more: the seconds from the question to the newest slice, 0 within it.
 
         Returns:
             Whether there was enough to calibrate on; a head that needs none says yes.
@@ -151,12 +160,6 @@ def check_weight(name: str, weight: float) -> None:
     """
     if isinstance(weight, bool) or not 0 < weight < float("inf"):
         raise ConfigError(f"{name}(weight={weight!r}): expected a number above 0.")
-
-
-def drawn_in(tally: tuple[Tensor, Tensor], prior: Tensor) -> Tensor:
-    """Give mean deviations [n] from counts and sums [n], as if ``exp(prior)`` more had had none."""
-    counts, sums = tally
-    return sums / (counts + torch.exp(prior))
 
 
 def masked_mean(losses: Tensor, kept: Tensor) -> Tensor:

@@ -9,14 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from recency.data.histories import Ints
-from recency.data.tallies import Doubles, Ledger, Tally
+from recency.data.tallies import DAY, Doubles, Ledger, Tally, rates, sized, waited
 from recency.errors import ConfigError, DataError
+from recency.nn.additive import Additive
 from recency.nn.curve import Curve
 from recency.nn.heads import Floats, Head, Lessons, Settings, check_weight
 from recency.nn.rating_head import row_of
 from recency.nn.type_head import Calibration, check_calibration
 from recency.units import format_duration, parse_duration
 
+_SPANS = (0.25, 0.5, 1, 2, 3, 6, 12)  # horizons that are looked back on
+_YEAR = 365 * DAY
 _STEPS = 4  # questions a horizon
 _MOST = 300_000  # lessons
 
@@ -41,7 +44,7 @@ class HorizonHead(Head):
     """
 
     by: ClassVar[Literal["target", "source"]] = "source"
-    n_facts = 8
+    n_facts = 2 * 8 + 8 + 7
 
     def __init__(
         self,
@@ -75,15 +78,13 @@ class HorizonHead(Head):
         }
 
     def build(self, dim: int) -> None:
-        """Make fresh weights; the head starts as the mean of all users."""
+        """Make fresh weights; what the memory adds to the base starts at nothing."""
         self.read_output = nn.LayerNorm(dim)
         self.hidden = nn.Linear(dim + self.n_facts, 64)
         self.last = nn.Linear(64, 1)
-        self.counted = nn.Linear(self.n_facts, 1)
-        self.curve = Curve()
-        for layer in (self.last, self.counted):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+        self.base, self.curve = Additive(self.n_facts, "chance"), Curve()
+        nn.init.zeros_(self.last.weight)
+        nn.init.zeros_(self.last.bias)
         self.register_buffer("share", torch.tensor(0.5))
         self.register_buffer("row", torch.tensor(-1))
         self.share: Tensor
@@ -122,30 +123,42 @@ class HorizonHead(Head):
         return Lessons(keys, facts, labels.astype(np.float32), at)
 
     def facts(self, ledger: Ledger, users: Ints, items: Ints, at: Ints) -> Floats:
-        """Tell how long ago, how often and since when, of all events and of those wanted."""
+        """Tell how long ago, how often, how much and since when, of all events and those wanted."""
         wanted = self._wanted(ledger)
         every = Tally(ledger.users, ledger.times, wanted.astype(np.float64))
-        own = Tally(ledger.users, ledger.times, np.where(wanted, 1.0, np.nan))
-        offsets = ledger.histories.offsets
-        heads = offsets[:-1][ledger.histories.lengths > 0]
-        first = Tally(ledger.users[heads], ledger.times[heads], np.ones(len(heads)))
+        worth = np.where(np.isfinite(ledger.values), ledger.values, 0.0)
+        own = Tally(ledger.users, ledger.times, np.where(wanted, worth, np.nan))
+        whole = [np.column_stack(own.before(users, at))]
+        whole += own.lately(users, at, [k * self.horizon for k in _SPANS])
+        columns = [sized(part[:, j]) for part in whole for j in (0, 1)]
         counts, yes = every.before(users, at)
-        lately = [
-            own.before(users, at)[0] - own.before(users, at - round(k * self.horizon * 1e6))[0]
-            for k in (1, 3)
-        ]
-        waits = [one.newest(users, at) for one in (every, own, first)]
-        columns = [np.where(np.isfinite(w), np.log1p(np.nan_to_num(w)) / 4 - 3, 0.0) for w in waits]
-        columns += [np.log1p(n) / 2 for n in (counts, yes[:, 0], *lately)]
-        columns.append(np.isfinite(waits[1]).astype(np.float64))
-        return np.stack(columns, axis=1).astype(np.float32)
+        last, first = own.newest(users, at), own.oldest(users, at)
+        gap = np.maximum(first - last, 0) / np.maximum(whole[0][:, 0] - 1, 1)
+        overdue = np.where(gap > 0, last / np.maximum(gap, DAY), np.nan)
+        columns += [waited(one) for one in (last, first, every.newest(users, at), gap)]
+        columns += [sized(np.where(np.isfinite(overdue), overdue, 0.0)), sized(counts - yes[:, 0])]
+        columns.append(rates(whole[0][:, 0], first / self.horizon, 0.5, 2.0))
+        year = at - round(_YEAR * 1e6)  # many shops live by the calendar
+        ahead = round(self.horizon * 1e6)
+        columns.append(sized(own.before(users, year + ahead)[0] - own.before(users, year)[0]))
+        columns += _together(columns)
+        return np.nan_to_num(np.stack(columns, axis=1)).astype(np.float32)
+
+    def parts(self, outputs: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
+        """Give logits [n] of the base, and what the memory adds [n]."""
+        read = torch.cat((self.read_output(outputs), self.base.standard(facts)), dim=1)
+        said = self.base(facts) if self.base.fitted else torch.logit(self.share).expand(len(facts))
+        return said, self.last(nn.functional.gelu(self.hidden(read)))[:, 0]
+
+    def ground(self, ledger: Ledger, targets: Ints, sources: Ints) -> None:
+        """Fit the base; see `Head.ground`."""
+        if not self.base.fitted:
+            self.base.learn(self.lessons(ledger, targets, sources))
 
     def forward(self, outputs: Tensor, facts: Tensor) -> Tensor:
         """Give logits [n], not yet calibrated."""
-        read = torch.cat((self.read_output(outputs), facts), dim=1)
-        said = self.counted(facts) + self.last(nn.functional.gelu(self.hidden(read)))
-        logits: Tensor = torch.logit(self.share) + said[:, 0]
-        return logits
+        base, more = self.parts(outputs, facts)
+        return base + self.curve.heard * more
 
     def loss(self, outputs: Tensor, vectors: Tensor, facts: Tensor, labels: Tensor) -> Tensor:
         """Measure the mean cross-entropy in nats, each lesson for as many as it stands for."""
@@ -160,9 +173,8 @@ class HorizonHead(Head):
         return torch.sigmoid(self.curve(self(outputs, facts)))
 
     def settle(self, outputs: Tensor, vectors: Tensor, facts: Tensor, labels: Tensor) -> bool:
-        """Fit the curve; see `Head.settle`."""
-        logits = self(outputs, facts)
-        return self.calibration == "none" or self.curve.fit(self.calibration, logits, labels[:, 0])
+        """Fit the curve, and how much the memory is heard; see `Head.settle`."""
+        return self.curve.settle(self.calibration, *self.parts(outputs, facts), labels[:, 0])
 
     def _wanted(self, ledger: Ledger) -> npt.NDArray[np.bool_]:
         row = int(self.row)
@@ -183,3 +195,11 @@ class HorizonHead(Head):
         own = Tally(ledger.users, ledger.times, np.where(self._wanted(ledger), 1.0, np.nan))
         end = at + round(self.horizon * 1e6)
         return (own.before(users, end)[0] > own.before(users, at)[0]).astype(np.float64)
+
+
+def _together(columns: list[Doubles]) -> list[Doubles]:
+    """Multiply what tells more together: how often, how long ago and since when."""
+    n, worth, last, first = columns[0], columns[1], columns[16], columns[17]
+    each = worth - n  # the logarithm of what one is worth
+    often = [n, columns[8], columns[12], each]  # ever, in two horizons, in six; and worth
+    return [*(one * last for one in often), n * first, last * first, each]

@@ -1,27 +1,37 @@
 """The value that a user gives an item."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from recency.data.histories import Ints
-from recency.data.tallies import Doubles, Ledger, Tally
+from recency.data.tallies import DAY, Doubles, Ledger, Tally, sized, waited
 from recency.errors import ConfigError, DataError
-from recency.nn.heads import Floats, Head, Lessons, Settings, check_weight, drawn_in, masked_mean
+from recency.nn.additive import Additive
+from recency.nn.heads import Floats, Head, Lessons, Settings, check_weight, masked_mean
+from recency.nn.tastes import RANK, fit_factors, tastes_before
 
-_FIRST_GUESS = 5.0  # events of no deviation that an item's own are drawn in by, for users' tallies
+Given = tuple[Ints, Ints, Ints, Doubles]
+_GUESS = 5.0  # events of no deviation that others' tallies are drawn in by
+_SESSIONS = (600.0, DAY, 7 * DAY)
+_SEASONS = (7 * DAY, 30 * DAY, 180 * DAY)
+_OLDER = 0.6  # of the values: factors are fitted to them while the base is to the rest
+_FEWEST = 20  # answers
 
 
 class RatingHead(Head):
-    """Tell the value that a user gives an item: squared error, with biases.
+    """Tell the value that a user gives an item: squared error, from biases, tastes and a memory.
 
-        r = mu + s (a b_u + c b_i + w q + v E_i + (W_1 q) (W_2 E_i))
+        r = mu + s (base(x) + h (v q + w E_i + (W_1 q) (W_2 E_i)))
 
-    with b_u and b_i the mean deviations of user and item so far, drawn towards 0 by as many events
-    as are learned; a user's deviations are from what the items had got by then. Koren, Bell and
-    Volinsky, Matrix factorization techniques, Computer 42(8), 2009, equation 5, with both biases
+    with x what user and item gave and got so far, drawn towards 0 by several strengths and over
+    several spans, and what the user's values so far say of the item (`recency.nn.tastes`). The base
+    is a convex fit to the newest of the training values, with factors of the older ones; what the
+    memory adds starts at 0, and is heard as much (h) as was true on the newest slice. Biases as in
+    Koren, Bell and Volinsky, Matrix factorization techniques, Computer 42(8), 2009, equation 4, but
     kept up to date by events instead of fitted.
 
     Args:
@@ -35,7 +45,8 @@ class RatingHead(Head):
         ConfigError: an argument is impossible.
     """
 
-    n_facts = 4
+    n_facts = 20
+    whole = True  # what an item got is weighed by what else those gave who gave it
 
     def __init__(
         self,
@@ -70,16 +81,19 @@ class RatingHead(Head):
         }
 
     def build(self, dim: int) -> None:
-        """Make fresh weights; the head starts as its biases alone."""
+        """Make fresh weights; what the memory adds to the base starts at nothing."""
         self.read_output, self.read_item = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.of_output, self.of_item = nn.Linear(dim, 1), nn.Linear(dim, 1, bias=False)
         self.left = nn.Linear(dim, self.rank, bias=False)
         self.right = nn.Linear(dim, self.rank, bias=False)
-        self.counted = nn.Parameter(torch.ones(2))
-        self.prior = nn.Parameter(torch.full((2,), 1.6))
         for layer in (self.of_output, self.of_item, self.right):
             nn.init.zeros_(layer.weight)
         nn.init.zeros_(self.of_output.bias)
+        self.base = Additive(self.n_facts, "value")
+        self.register_buffer("factors", torch.zeros(0, RANK))  # as many rows as items were known
+        self.register_buffer("heard", torch.ones(()))
+        self.factors: Tensor
+        self.heard: Tensor
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("deviation", torch.ones(()))
         self.register_buffer("bounds", torch.zeros(2))
@@ -126,25 +140,79 @@ class RatingHead(Head):
         labels = (ratings - float(self.mean)) / float(self.deviation)
         return Lessons(targets, facts, labels.astype(np.float32)[:, None], at)
 
-    def facts(self, ledger: Ledger, users: Ints, items: Ints, at: Ints) -> Floats:
-        """Count ratings, and sum their deviations, of users and of items."""
+    def ground(self, ledger: Ledger, targets: Ints, sources: Ints) -> None:
+        """Fit factors to older values and the base to newer ones; see `Head.ground`."""
+        if self.base.fitted:
+            return
+        rated = targets[np.isfinite(self._ratings(ledger)[targets])]
+        if not len(rated):
+            return
+        newer = int(np.quantile(ledger.times[rated], _OLDER))
+        # What an item's own factors were fitted to says too much of their worth.
+        self._fit_factors(ledger, newer)
+        self.base.learn(self.lessons(ledger, rated[ledger.times[rated] >= newer], sources))
+        self._fit_factors(ledger, ledger.until)
+
+    def _fit_factors(self, ledger: Ledger, until: int) -> None:
+        users, items, at, wrong = self._plain(ledger)[0]
+        known = np.isfinite(wrong) & (at < until)
+        found = fit_factors(users[known], items[known], wrong[known], ledger.n_items)
+        self.factors = torch.from_numpy(found).to(self.mean.device)
+
+    def _plain(self, ledger: Ledger) -> tuple[Given, Tally, Tally, Tally]:
+        """Give events with what no bias says of them, and tallies of users and of items."""
+        users, items, at = ledger.users, ledger.items, ledger.times
         deviations = (self._ratings(ledger) - float(self.mean)) / float(self.deviation)
-        of_items = Tally(ledger.items, ledger.times, deviations)
-        own = deviations - _expected(of_items, ledger.items, ledger.times)
-        of_users = Tally(ledger.users, ledger.times, own)
-        columns = [*of_users.before(users, at), *of_items.before(items, at)]
-        return np.concatenate([c.reshape(len(at), 1) for c in columns], axis=1).astype(np.float32)
+        got = Tally(items, at, deviations)
+        own = deviations - _drawn(got.before(items, at), _GUESS)
+        of_users = Tally(users, at, np.stack((own, own**2), axis=1))
+        left = deviations - _drawn(of_users.before(users, at), _GUESS)
+        of_items = Tally(items, at, left)
+        wrong = left - _drawn(of_items.before(items, at), 4.0)
+        return (users, items, at, wrong), of_users, of_items, got
+
+    def facts(self, ledger: Ledger, users: Ints, items: Ints, at: Ints) -> Floats:
+        """Sum deviations of users and of items, ever and lately, and ask the user's taste."""
+        given, of_users, of_items, got = self._plain(ledger)
+        of_user, of_item = of_users.before(users, at), of_items.before(items, at)
+        columns = [_drawn(of_user, more) for more in (2.0, 8.0, 30.0)]
+        columns += [_drawn(of_item, more) for more in (1.0, 4.0, 16.0)]
+        columns += [_drawn(got.before(items, at), 4.0), sized(of_user[0]), sized(of_item[0])]
+        for tally, keys, spans in ((of_users, users, _SESSIONS), (of_items, items, _SEASONS)):
+            parts = tally.lately(keys, at, spans)
+            columns += [_drawn((part[:, 0], part[:, 1:]), _GUESS) for part in parts]
+        columns.append(np.sqrt(np.maximum(of_user[1][:, 1] + 3, 0.01) / (of_user[0] + 3)))
+        columns += [waited(one) for one in (of_users.newest(users, at), of_users.oldest(users, at))]
+        columns.append(waited(of_items.oldest(items, at)))
+        columns.append(tastes_before(self.factors.cpu().numpy(), given, users, items, at))
+        return np.stack(columns, axis=1).astype(np.float32)
+
+    def parts(self, outputs: Tensor, vectors: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
+        """Give deviations [n] by the base, and what the memory adds [n]."""
+        q, item = self.read_output(outputs), self.read_item(vectors)
+        linear = (self.of_output(q) + self.of_item(item))[:, 0]
+        taste: Tensor = (self.left(q) * self.right(item)).sum(1) / self.rank**0.5
+        # Of too few values for a base, biases of the usual strengths are what is known.
+        base = self.base(facts) if self.base.fitted else facts[:, 1] + facts[:, 4]
+        return base, linear + taste
 
     def forward(self, outputs: Tensor, vectors: Tensor, facts: Tensor) -> Tensor:
         """Give deviations [n] from the mean, in deviations."""
-        n_user, of_user, n_item, of_item = facts.unbind(1)
-        q, item = self.read_output(outputs), self.read_item(vectors)
-        counted = self.counted[0] * drawn_in((n_user, of_user), self.prior[0])
-        counted = counted + self.counted[1] * drawn_in((n_item, of_item), self.prior[1])
-        linear = (self.of_output(q) + self.of_item(item))[:, 0]
-        taste: Tensor = (self.left(q) * self.right(item)).sum(1) / self.rank**0.5
-        found: Tensor = counted + linear + taste
-        return found
+        base, more = self.parts(outputs, vectors, facts)
+        return base + self.heard * more
+
+    def settle(self, outputs: Tensor, vectors: Tensor, facts: Tensor, labels: Tensor) -> bool:
+        """Find how much of what the memory adds is true; see `Head.settle`."""
+        base, more = self.parts(outputs, vectors, facts)
+        true = (more * (labels[:, 0] - base)).sum() + 1
+        self.heard.copy_((true / (more.square().sum() + 1)).clamp(0, 2))
+        return len(labels) >= _FEWEST
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Take factors of as many items as were known when they were fitted."""
+        if (found := state.get(f"{prefix}factors")) is not None:
+            self.factors = torch.zeros_like(found, device=self.mean.device)
+        super()._load_from_state_dict(state, prefix, *rest)
 
     def loss(self, outputs: Tensor, vectors: Tensor, facts: Tensor, labels: Tensor) -> Tensor:
         """Measure the mean squared error in units of the ratings' variance."""
@@ -161,9 +229,11 @@ class RatingHead(Head):
         return ledger.values if kind < 0 else np.where(ledger.types == kind, ledger.values, np.nan)
 
 
-def _expected(tally: Tally, keys: Ints, at: Ints) -> Doubles:
-    counts, sums = tally.before(keys, at)
-    return sums[:, 0] / (counts + _FIRST_GUESS)
+def _drawn(tally: tuple[Doubles, Doubles], more: float) -> Doubles:
+    """Give mean deviations [n] from counts and sums, as if so many more had had none."""
+    counts, sums = tally
+    found: Doubles = sums[:, 0] / (counts + more)
+    return found
 
 
 def row_of(head: str, event_type: str, types: Sequence[str]) -> int:

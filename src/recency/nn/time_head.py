@@ -17,6 +17,9 @@ ZERO = 1.0  # seconds that count as no time at all
 _LEAST = 0.05  # standard deviation of a part, in logarithms of seconds
 _FEWEST = 50  # waits that a calibration needs
 _ITERATIONS = 30
+_HOUR, _DAY = 3_600.0, 86_400.0
+_EDGES = (_HOUR, *(n * _DAY for n in (1, 3, 7, 14, 30, 60, 120)))  # seconds between paces
+_DRAWN = 10.0  # returns that a pace is drawn towards 1 by
 _PRIOR = 3.0  # gaps of the mean length that a user's own are drawn in by
 
 
@@ -35,7 +38,8 @@ class TimeHead(Head):
         parts: Of the mixture.
         weight: Of its loss.
         calibration: ``"line"`` stretches and shifts the logarithms of waits to fit the newest
-            slice; ``"none"`` does not.
+            slice, and then quickens or slows returns by how long somebody has been away, so that
+            as many come as came; ``"none"`` does not.
 
     Raises:
         ConfigError: an argument is impossible.
@@ -43,6 +47,7 @@ class TimeHead(Head):
 
     by: ClassVar[Literal["target", "source"]] = "source"
     n_facts = 4
+    reach = 3e9  # whoever is still awaited when the newest slice begins tells of long waits
 
     def __init__(
         self, parts: int = 16, weight: float = 0.1, calibration: Literal["line", "none"] = "line"
@@ -77,11 +82,15 @@ class TimeHead(Head):
         for name, value in (("mean", 0.0), ("deviation", 1.0), ("short", 0.0), ("longest", 0.0)):
             self.register_buffer(name, torch.tensor(value))
         self.register_buffer("line", torch.tensor([1.0, 0.0]))  # stretch and shift of log waits
+        self.register_buffer("pace", torch.ones(len(_EDGES) + 1))
+        self.register_buffer("edges", torch.tensor(_EDGES))
         self.mean: Tensor
         self.deviation: Tensor
         self.short: Tensor
         self.longest: Tensor
         self.line: Tensor
+        self.pace: Tensor
+        self.edges: Tensor
 
     def study(self, ledger: Ledger, types: Sequence[str]) -> None:
         """Take mean and deviation of the logarithms of gaps; see `Head.study`."""
@@ -158,48 +167,87 @@ class TimeHead(Head):
         A wait above a second costs -log density of its logarithm; a shorter one -log probability.
         """
         hurdle, shares, means, spreads = self(outputs, facts)
-        waits, came = labels.unbind(1)
+        waits, came = labels.T.contiguous()
         stretch, shift = self.line
         y = (torch.log(waits.clamp(min=ZERO)) - self.mean) / self.deviation
         z = ((y[:, None] - shift) / stretch - means) / spreads
         density = torch.logsumexp(shares - z.square() / 2 - torch.log(spreads), dim=1)
         density = density - math.log(2 * math.pi) / 2 - torch.log(self.deviation * stretch)
         over = nn.functional.logsigmoid(-hurdle)
-        survival = over + torch.logsumexp(shares + torch.special.log_ndtr(-z), dim=1)
+        lasting = torch.logsumexp(shares + torch.special.log_ndtr(-z), dim=1)
+        if (self.pace != 1).any():
+            now = torch.log(self.pace[torch.bucketize(waits, self.edges)])
+            slowed = self._slowed(shares, means, spreads, waits[:, None])[:, 0]
+            density, lasting = density - lasting + slowed + now, slowed
+        survival = over + lasting
         short = waits <= ZERO
         ended = torch.where(short, nn.functional.logsigmoid(hurdle), over + density)
-        lasting = torch.where(short, torch.zeros_like(survival), survival)
-        return -torch.where(came > 0, ended, lasting)
+        open_ = torch.where(short, torch.zeros_like(survival), survival)
+        return -torch.where(came > 0, ended, open_)
 
-    @torch.enable_grad()
     def settle(self, outputs: Tensor, vectors: Tensor, facts: Tensor, labels: Tensor) -> bool:
-        """Stretch and shift the logarithms of waits by what is likeliest; see `Head.settle`."""
+        """Set right the logarithms of waits, and then paces; see `Head.settle`.
+
+        The newest slice tells of short waits from its own events, and of long ones from everybody
+        who was still awaited when it began: from then on (left truncation), until they came or it
+        ended (right censoring).
+        """
         if self.calibration == "none":
             return True
         if len(labels) < _FEWEST:
             return False
+        self._settle_line(outputs, facts, labels)
+        self._settle_pace(outputs, facts, labels)
+        return True
+
+    @torch.enable_grad()
+    def _settle_line(self, outputs: Tensor, facts: Tensor, labels: Tensor) -> None:
         line = torch.zeros(2, requires_grad=True)  # logarithm of the stretch, shift
         optimizer = torch.optim.LBFGS([line], max_iter=_ITERATIONS, line_search_fn="strong_wolfe")
 
         def cost() -> Tensor:
             optimizer.zero_grad()
             self.line = torch.stack((line[0].exp(), line[1])).to(facts.device)
-            nats = self.nats(outputs, facts, labels).mean() + line.square().sum() / len(labels)
-            torch.autograd.backward(nats, inputs=[line])
-            return nats
+            nats = self.nats(outputs, facts, labels[:, :2])
+            nats = nats + self.survival(outputs, facts, labels[:, 2:])[:, 0].clamp(min=1e-9).log()
+            mean = nats.mean() + line.square().sum() / len(labels)
+            torch.autograd.backward(mean, inputs=[line])
+            return mean
 
         optimizer.step(cost)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.line = torch.stack((line[0].exp(), line[1])).detach().to(facts.device)
-        return True
+
+    def _settle_pace(self, outputs: Tensor, facts: Tensor, labels: Tensor) -> None:
+        """Divide how many came by how many were expected, by how long they had been away.
+
+        What a curve expects is its hazard summed up over all who were awaited (Aalen, Nonparametric
+        inference for a family of counting processes, Annals of Statistics 6(4), 1978).
+        """
+        waits, came, entered = labels.T.contiguous()
+        self.pace.fill_(1)
+        ends = _closed(self.edges, ZERO)
+        marks = torch.minimum(torch.maximum(ends, entered[:, None]), waits[:, None])
+        lasting = self.survival(outputs, facts, marks.clamp(min=ZERO)).clamp(min=1e-30)
+        expected = -torch.log(lasting).diff(dim=1).sum(0)
+        places = torch.bucketize(waits, self.edges)[(came > 0) & (waits > ZERO)]
+        found = torch.bincount(places, minlength=len(self.pace)).double()
+        self.pace.copy_((found + _DRAWN) / (expected + _DRAWN))
+
+    def _slowed(self, shares: Tensor, means: Tensor, spreads: Tensor, waits: Tensor) -> Tensor:
+        """Give the log of survival [n, m] with paces, of waits [n, m] that are no hurdle's."""
+        stretch, shift = self.line.to(shares.dtype)
+        marks = torch.minimum(_closed(self.edges).to(shares.dtype), waits[..., None])
+        y = (torch.log(marks.clamp(min=ZERO)) - self.mean) / self.deviation
+        z = ((y[..., None] - shift) / stretch - means[:, None, None]) / spreads[:, None, None]
+        hazard = -torch.logsumexp(shares[:, None, None] + torch.special.log_ndtr(-z), dim=-1)
+        steps = torch.cat((hazard[..., :1], hazard.diff(dim=-1)), dim=-1)
+        return -(steps * self.pace.to(steps.dtype)).sum(-1)
 
     def survival(self, outputs: Tensor, facts: Tensor, waits: Tensor) -> Tensor:
         """Give the probability [n, m] that a wait lasts longer than ``waits`` [n, m] seconds."""
         hurdle, shares, means, spreads = (part.double() for part in self(outputs, facts))
-        stretch, shift = self.line.double()
-        y = (torch.log(waits.double().clamp(min=ZERO)) - self.mean) / self.deviation
-        z = ((y[..., None] - shift) / stretch - means[:, None]) / spreads[:, None]
         over = torch.sigmoid(-hurdle)[:, None]
-        lasting = over * (shares.exp()[:, None] * torch.special.ndtr(-z)).sum(-1)
+        lasting = over * torch.exp(self._slowed(shares, means, spreads, waits.double()))
         return torch.where(waits < ZERO, torch.ones_like(lasting), lasting)
 
 
@@ -207,3 +255,8 @@ def _gaps(ledger: Ledger) -> Doubles:
     """Give the seconds before each event, NaN at first ones and at those of the same instant."""
     gaps = ledger.histories.gaps.astype(np.float64)
     return np.where(gaps > 0, gaps, np.nan)
+
+
+def _closed(edges: Tensor, *first: float) -> Tensor:
+    """Give edges with a first one and one that no wait reaches."""
+    return torch.cat((edges.new_tensor(first), edges, edges.new_tensor([1e12])))

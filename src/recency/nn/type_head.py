@@ -9,8 +9,19 @@ import torch
 from torch import Tensor, nn
 
 from recency.data.histories import Ints
-from recency.data.tallies import Doubles, Ledger, Tally
+from recency.data.tallies import (
+    DAY,
+    HOUR,
+    Doubles,
+    Ledger,
+    Tally,
+    clocks,
+    rates,
+    sized,
+    waited,
+)
 from recency.errors import ConfigError, DataError
+from recency.nn.additive import Additive
 from recency.nn.curve import Curve
 from recency.nn.heads import Floats, Head, Lessons, Settings, check_weight
 from recency.nn.rating_head import row_of
@@ -18,7 +29,8 @@ from recency.units import parse_duration
 
 Calibration = Literal["temperature", "isotonic", "none"]
 _WIDTH = 32
-_PRIORS = 3  # tallies: of the user, the item and both
+_SPANS = (HOUR, DAY, 7 * DAY, 30 * DAY, 90 * DAY)
+_DRAWN = 10.0  # events asked about that rates are drawn in by
 
 
 class TypeHead(Head):
@@ -41,7 +53,7 @@ class TypeHead(Head):
         ConfigError: an argument is impossible.
     """
 
-    n_facts = 9
+    n_facts = 2 * 19 + 7
 
     def __init__(
         self,
@@ -81,21 +93,14 @@ class TypeHead(Head):
         }
 
     def build(self, dim: int) -> None:
-        """Make fresh weights; the head starts as what was counted of the user, alone."""
+        """Make fresh weights; what the memory adds to the base starts at nothing."""
         self.read_output, self.read_item = nn.LayerNorm(dim), nn.LayerNorm(dim)
         self.left, self.right = nn.Linear(dim, _WIDTH), nn.Linear(dim, _WIDTH)
-        n_counted = 2 * _PRIORS + 3
-        self.counted = nn.Linear(n_counted, 1)
-        self.hidden = nn.Linear(3 * _WIDTH + n_counted, 64)
+        self.hidden = nn.Linear(3 * _WIDTH + 1, 64)
         self.last = nn.Linear(64, 1)
-        self.prior = nn.Parameter(torch.full((_PRIORS,), 2.3))
-        self.curve = Curve()
+        self.base, self.curve = Additive(self.n_facts, "chance"), Curve()
         nn.init.zeros_(self.last.weight)
         nn.init.zeros_(self.last.bias)
-        nn.init.zeros_(self.counted.weight)
-        nn.init.zeros_(self.counted.bias)
-        with torch.no_grad():
-            self.counted.weight[0, 0] = 1.0
         self.register_buffer("share", torch.tensor(0.5))
         self.register_buffer("rows", torch.full((len(self.event_types),), -1))
         self.register_buffer("given_row", torch.tensor(-1))
@@ -130,29 +135,53 @@ class TypeHead(Head):
         return Lessons(targets, facts, labels.astype(np.float32)[:, None], at)
 
     def facts(self, ledger: Ledger, users: Ints, items: Ints, at: Ints) -> Floats:
-        """Count events and those wanted, of users, items and pairs, and the time since either."""
-        wanted = self._wanted(ledger).astype(np.float64)
-        pairs, asked = ledger.pairs(ledger.users, ledger.items), ledger.pairs(users, items)
-        columns, since = [], []
-        for keys, ours in ((ledger.users, users), (ledger.items, items), (pairs, asked)):
-            tally = Tally(keys, ledger.times, wanted)
-            columns += list(tally.before(ours, at))
-            since.append(tally.newest(ours, at))
-        columns += [_of_wait(since[0]), _of_wait(since[2]), np.isfinite(since[2]).astype(float)]
-        return np.concatenate([c.reshape(len(at), 1) for c in columns], axis=1).astype(np.float32)
+        """Count what was asked about and what was wanted, lately and ever, and the times since."""
+        wanted = self._wanted(ledger)
+        asked = ledger.types == int(self.given_row) if self.given is not None else ~wanted
+        amounts = np.stack((asked, wanted), axis=1).astype(np.float64)
+        pairs, ours = ledger.pairs(ledger.users, ledger.items), ledger.pairs(users, items)
+        columns = []
+        for keys, who in ((ledger.users, users), (ledger.items, items)):
+            columns += self._of_one(ledger, keys, who, at, amounts)
+        of_pair = Tally(pairs, ledger.times, amounts)
+        counts, sums = of_pair.before(ours, at)
+        columns += [sized(counts), sized(sums[:, 1]), waited(of_pair.newest(ours, at))]
+        columns += clocks(at)
+        return np.stack(columns, axis=1).astype(np.float32)
+
+    def _of_one(
+        self, ledger: Ledger, keys: Ints, who: Ints, at: Ints, amounts: Doubles
+    ) -> list[Doubles]:
+        """Describe users, or items: see `facts`."""
+        tally = Tally(keys, ledger.times, amounts)
+        own = Tally(keys, ledger.times, np.where(amounts[:, 1] > 0, 1.0, np.nan))
+        counts, sums = tally.before(who, at)
+        parts = [np.column_stack((counts, sums)), *tally.lately(who, at, _SPANS)]
+        columns = [sized(part[:, j]) for part in parts for j in (1, 2)]
+        share = float(self.share)
+        for part in (parts[0], parts[3], parts[4]):  # ever, in seven days and in thirty
+            n = part[:, 1] + (part[:, 2] if self.given is None else 0)
+            columns.append(rates(part[:, 2], n, share, _DRAWN))
+        waits = (tally.newest(who, at), own.newest(who, at), tally.oldest(who, at))
+        return [*columns, sized(counts), *(waited(one) for one in waits)]
+
+    def parts(self, outputs: Tensor, vectors: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
+        """Give logits [n] of the base, and what the memory adds [n]."""
+        said = self.base(facts) if self.base.fitted else torch.logit(self.share).expand(len(facts))
+        q, item = self.left(self.read_output(outputs)), self.right(self.read_item(vectors))
+        # Of facts it reads the base's answer alone: small logs would be learned by heart.
+        known = torch.cat((q, item, q * item, said[:, None]), dim=1)
+        return said, self.last(nn.functional.gelu(self.hidden(known)))[:, 0]
+
+    def ground(self, ledger: Ledger, targets: Ints, sources: Ints) -> None:
+        """Fit the base; see `Head.ground`."""
+        if not self.base.fitted:
+            self.base.learn(self.lessons(ledger, targets, sources))
 
     def forward(self, outputs: Tensor, vectors: Tensor, facts: Tensor) -> Tensor:
         """Give logits [n], not yet calibrated."""
-        counts, yes = facts[:, 0 : 2 * _PRIORS : 2], facts[:, 1 : 2 * _PRIORS : 2]
-        more = torch.exp(self.prior)
-        shares = ((yes + more * self.share) / (counts + more)).clamp(1e-5, 1 - 1e-5)
-        base = torch.logit(self.share)
-        counted = (torch.logit(shares) - base, torch.log1p(counts) / 3, facts[:, 2 * _PRIORS :])
-        known = torch.cat(counted, dim=1)
-        q, item = self.left(self.read_output(outputs)), self.right(self.read_item(vectors))
-        hidden = nn.functional.gelu(self.hidden(torch.cat((q, item, q * item, known), dim=1)))
-        logits: Tensor = base + (self.counted(known) + self.last(hidden))[:, 0]
-        return logits
+        base, more = self.parts(outputs, vectors, facts)
+        return base + self.curve.heard * more
 
     def loss(self, outputs: Tensor, vectors: Tensor, facts: Tensor, labels: Tensor) -> Tensor:
         """Measure the mean cross-entropy in nats."""
@@ -164,9 +193,9 @@ class TypeHead(Head):
         return torch.sigmoid(self.curve(self(outputs, vectors, facts)))
 
     def settle(self, outputs: Tensor, vectors: Tensor, facts: Tensor, labels: Tensor) -> bool:
-        """Fit the curve; see `Head.settle`."""
-        logits = self(outputs, vectors, facts)
-        return self.calibration == "none" or self.curve.fit(self.calibration, logits, labels[:, 0])
+        """Fit the curve, and how much the memory is heard; see `Head.settle`."""
+        parts = self.parts(outputs, vectors, facts)
+        return self.curve.settle(self.calibration, *parts, labels[:, 0])
 
     def _wanted(self, ledger: Ledger) -> npt.NDArray[np.bool_]:
         return np.isin(ledger.types, self.rows.cpu().numpy())
@@ -194,8 +223,3 @@ def check_calibration(head: str, calibration: object) -> None:
         raise ConfigError(
             f"{head}(calibration={calibration!r}): expected 'temperature', 'isotonic' or 'none'."
         )
-
-
-def _of_wait(seconds: Doubles) -> Doubles:
-    """Turn waits into numbers near 1; 0 where nothing was waited for."""
-    return np.where(np.isfinite(seconds), (np.log1p(np.nan_to_num(seconds)) - 6) / 6, 0.0)

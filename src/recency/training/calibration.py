@@ -22,7 +22,7 @@ from recency.training.plan import Plan
 _MOST = 5_000  # questions a head
 _READ = 100  # newest events that an answer is read from
 _ROWS = 128
-CURVES = ("curve.knots", "line")  # what calibration sets
+CURVES = ("curve.knots", "heard", "line", "pace")  # what calibration sets
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,10 @@ def settle_heads(
         rows = np.flatnonzero(lessons.at >= plan.cut - round(head.reach * 1e6))
         if len(rows) > _MOST:
             rows = rows[np.linspace(0, len(rows) - 1, _MOST).astype(np.int64)]
-        if len(rows) and head.settle(*_read(model, head, lessons, rows, plan.newest.histories)):
+        outputs, vectors, facts, labels = _read(model, head, lessons, rows, plan.newest.histories)
+        before = torch.from_numpy(np.maximum(plan.cut - lessons.at[rows], 0) / 1e6)
+        labels = torch.cat((labels, before[:, None].to(labels)), dim=1)
+        if len(rows) and head.settle(outputs, vectors, facts, labels):
             continue
         notes.append(
             f"the newest slice has too little to calibrate the head {head.name!r} on "

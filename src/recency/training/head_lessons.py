@@ -67,6 +67,7 @@ class HeadLessons:
         targets = windows.positions
         sources = windows.histories.group_start[targets] - 1
         for head in heads_of(model):
+            head.ground(ledger, targets, sources)
             lessons, ends = head.lessons(ledger, targets, sources), self._ends
             if head.by == "source":
                 ends = np.setdiff1d(lessons.keys, sources)
