@@ -9,9 +9,10 @@ import pytest
 import torch
 
 import recency as rc
+from recency.content.adaptor import Adaptor
 from recency.data.catalogue import Catalogue
 from recency.data.log import Log
-from recency.errors import ConfigError, DataError
+from recency.errors import ConfigError, DataError, FormatError
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS = {"red": [1.0, 0.0, 0.0], "blue": [0.0, 1.0, 0.0]}
@@ -87,6 +88,21 @@ def test_a_saved_model_knows_its_content(fitted: rc.SequenceRecommender, tmp_pat
     again.save(tmp_path / "model")
     third = rc.load(tmp_path / "model")
     np.testing.assert_array_equal(order(third, [*ITEMS, "red13"]), order(again, [*ITEMS, "red13"]))
+
+
+def test_content_of_another_version_is_refused(
+    fitted: rc.SequenceRecommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = Adaptor.arrays
+    for gone in ("network.middle", "mean.vector", "known"):
+        monkeypatch.setattr(
+            Adaptor,
+            "arrays",
+            lambda one, gone=gone: {k: v for k, v in whole(one).items() if k != gone},
+        )
+        fitted.save(tmp_path / gone)
+        with pytest.raises(FormatError, match=f"cannot read .*{gone.rpartition('.')[2]}.*again"):
+            rc.load(tmp_path / gone)
 
 
 def test_learning_on_keeps_what_content_says(tmp_path: Path) -> None:

@@ -128,12 +128,22 @@ def read_profiles(manifest: Manifest, facts: Sequence[dict[str, Any]]) -> Profil
 
 
 def read_adaptor(manifest: Manifest) -> Adaptor | None:
-    """Read what makes vectors of items' content; None where the model knows none."""
+    """Read what makes vectors of items' content; None where the model knows none.
+
+    Raises:
+        FormatError: it is not what this version writes.
+    """
     if "content.json" not in manifest:
         return None
-    facts = json.loads(manifest.path("content.json").read_text(encoding="utf-8"))
-    ids = pl.read_parquet(manifest.path("content.parquet"))["id"]
-    return Adaptor.restored(facts, load_arrays(manifest.path("content.safetensors")), ids)
+    try:
+        facts = json.loads(manifest.path("content.json").read_text(encoding="utf-8"))
+        ids = pl.read_parquet(manifest.path("content.parquet"))["id"]
+        return Adaptor.restored(facts, load_arrays(manifest.path("content.safetensors")), ids)
+    except (KeyError, ValueError, RuntimeError, SafetensorError, pl.exceptions.PolarsError) as why:
+        raise FormatError(
+            f"the model in {manifest.folder} has content that this version cannot read "
+            f"({str(why).splitlines()[-1].strip()}); fit it again."
+        ) from None
 
 
 def _arrays(histories: Histories) -> dict[str, npt.NDArray[np.generic]]:
