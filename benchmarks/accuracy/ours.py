@@ -39,8 +39,7 @@ class Wish:
         repeats: Whether items of the history will be candidates.
         order_only: Whether the log's instants are made up, so that no time may be read.
         max_len: Newest events read at most.
-        alone: Whether what others do meanwhile may not be known, as their events of the same day
-            may be later ones.
+        by_day: Whether times are days, so that others' events of the same day may be later ones.
         known: Whether the instant of the question may be used.
     """
 
@@ -50,7 +49,7 @@ class Wish:
     order_only: bool
     max_len: int
     known: bool = False
-    alone: bool = False
+    by_day: bool = False
 
     @classmethod
     def of(
@@ -63,8 +62,8 @@ class Wish:
         known: bool = False,
     ) -> "Wish":
         """Say what is wanted of a model of a log."""
-        order, length, alone = source.order_only, source.max_len, source.by_day
-        return cls(settings, seed, repeats, order, length, known, alone)
+        order, length, by_day = source.order_only, source.max_len, source.by_day
+        return cls(settings, seed, repeats, order, length, known, by_day)
 
 
 @dataclass(frozen=True)
@@ -103,8 +102,10 @@ def sequence(
         given = dict(more)
         if wish.order_only:  # instants are made up: nothing but the order may be read from them
             reads |= BLIND
-        if wish.alone or wish.order_only:
+        if wish.order_only:
             given["experts"] = None
+        elif wish.by_day and given.get("experts", EXPERTS) is not None:
+            given["experts"] = replace(given.get("experts", EXPERTS), resolution="1d")
         training: dict[str, Any] = {"max_len": wish.max_len, "device": "cpu"}
         training |= {name: value for name, value in said.items() if name in _TRAINING}
         return rc.SequenceRecommender(

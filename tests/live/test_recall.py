@@ -1,5 +1,7 @@
 """The experts' memories at any instant are those of a count of all events before it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -78,6 +80,18 @@ def test_a_clock_that_runs_ahead_is_waited_for():
     assert first.shares(N_ITEMS)[0] == pytest.approx([0, 1 / 3, 0, 2 / 3, 0])
     assert recall.at(4 * HOUR) is first  # nothing was counted anew
     assert recall.at(10 * HOUR).shares(N_ITEMS)[0][2] > 0.9
+
+
+def test_where_a_log_tells_days_alone_others_are_known_up_to_the_day():
+    timelines = Timelines(empty())
+    recall = Recall(replace(CONFIG, resolution="1d"), timelines)
+    yesterday, today = events_of([(0, 1, 23)]), events_of([(1, 2, 25), (2, 3, 30)])
+    for events in (yesterday, today):
+        timelines.add(events)
+        recall.take(events)
+        assert recall.at(31 * HOUR).shares(N_ITEMS)[0] == pytest.approx([0, 1, 0, 0, 0])
+    assert (recall.at(48 * HOUR).shares(N_ITEMS)[0] > 0).tolist() == [0, 1, 1, 1, 0]
+    assert recall.at(47 * HOUR).shares(N_ITEMS)[0] == pytest.approx([0, 1, 0, 0, 0])
 
 
 def test_questions_about_one_past_instant_are_counted_once():

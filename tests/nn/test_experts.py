@@ -1,13 +1,14 @@
 """The mixture of encoder and experts: golden numbers, silence, trust, and replay."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
 from recency.data.histories import NO_GAP, PADDING, Histories
-from recency.errors import ConfigError
+from recency.errors import ConfigError, DataError
 from recency.nn.evidence import EvidenceTable
 from recency.nn.experts import Context, Evidence, ExpertConfig, Experts
 from recency.nn.memories import Memories
@@ -53,6 +54,8 @@ def test_impossible_settings_are_refused_together():
     with pytest.raises(ConfigError) as caught:
         ExpertConfig(encoder=False, crowd=(), pair=(0,))
     assert "pair=(0,)" in str(caught.value) and "expected one of them" in str(caught.value)
+    with pytest.raises(DataError, match="0 seconds or more, found -1"):
+        ExpertConfig(resolution=-1)
 
 
 def test_the_mixture_is_the_mean_of_probabilities_by_the_gate():
@@ -82,11 +85,13 @@ def test_own_items_count_by_how_long_ago_they_were():
     assert parts[0, 1].exp().item() == pytest.approx((1 + 1 / 3) / (1 + 2 / 3), abs=1e-6)
 
 
+@pytest.mark.parametrize("resolution", [0, "7h"])
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_what_training_looks_up_is_what_a_replay_answers(seed: int, known: bool):
+def test_what_training_looks_up_is_what_a_replay_answers(seed: int, known: bool, resolution):
     histories, made, n_items = log(seed), experts(), 7
-    table = EvidenceTable(histories, CONFIG, ages_to_target=known)
+    config = replace(CONFIG, resolution=resolution)
+    table = EvidenceTable(histories, config, ages_to_target=known)
     queries = torch.randn(histories.n_events, 4, generator=torch.Generator().manual_seed(seed))
     encoder = np.random.default_rng(seed).dirichlet(np.ones(n_items))
     for target in range(histories.n_events):
@@ -99,8 +104,9 @@ def test_what_training_looks_up_is_what_a_replay_answers(seed: int, known: bool)
             continue
         at = int(histories.times[target])
         users = np.arange(histories.n_users)
-        past = histories.cut(histories.stops_before(users, np.full(len(users), at)))
-        memories = Memories.of(CONFIG, past.user_of, past.items, past.times)
+        until = at if resolution == 0 else at // (7 * HOUR) * (7 * HOUR)
+        past = histories.cut(histories.stops_before(users, np.full(len(users), until)))
+        memories = Memories.of(config, past.user_of, past.items, past.times)
         instant = np.array([at]) if known else None
         context = context_of(histories, np.array([start]), np.array([stop]), instant)
         query = queries[target : target + 1]

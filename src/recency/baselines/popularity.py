@@ -188,7 +188,7 @@ def _live(questions: Questions, half_life: float) -> Iterator[Answer]:
         half_life: Microseconds.
     """
     world, n_items = questions.world, len(questions.items)
-    order = np.argsort(questions.world_stop, kind="stable")
+    order = questions.in_time
     stops = questions.world_stop[order]
     counts, known, reference = np.zeros(n_items), 0, int(world.times[0])
     step = block_length(n_items)

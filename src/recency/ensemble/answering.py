@@ -56,7 +56,7 @@ def in_step(
     Yields:
         Positions of the questions answered, and each member's scores.
     """
-    order = np.argsort(questions.world_stop, kind="stable")
+    order = questions.in_time
     asked = questions.take(order)
     answers = [member.answer(asked) for member in members]
     while True:

@@ -80,6 +80,12 @@ class Questions:
         """Give the position in ``histories`` of the first event of each question's user, [n]."""
         return self.histories.offsets[self.user]
 
+    @property
+    def in_time(self) -> Ints:
+        """Order the questions by what is known of the world, then by their instants: places [n]."""
+        order: Ints = np.lexsort((self.at, self.world_stop))
+        return order
+
     def take(self, index: Ints) -> "Questions":
         """Keep the questions at some positions, in the given order."""
         return replace(

@@ -51,7 +51,7 @@ def _of_histories(
         return
     model, histories = live.model, _own_rows(live, questions)
     if model.experts is not None:
-        asked = asked[np.argsort(questions.world_stop[asked], kind="stable")]
+        asked = asked[questions.take(asked).in_time]
     stops = questions.stop[asked]
     outputs = outputs_at(model, histories, questions.user[asked], stops)
     rows = live.vocabs.items.rows(questions.items.ids)
@@ -89,6 +89,7 @@ class _World:
     ) -> None:
         self._experts, self._questions = experts, questions
         self._known = live.model.request_time == "known"
+        self._stops = _known_stops(live, questions)
         self._life = life_of(questions, experts) if life is None else life
 
     def mixed(
@@ -105,7 +106,7 @@ class _World:
         voices = voices_of(self._experts, queries, context)
         scores = np.empty(chances.shape, np.float32)
         for row, question in enumerate(asked.tolist()):
-            memories = self._life.until(int(questions.world_stop[question]))
+            memories = self._life.until(int(self._stops[question]))
             scores[row] = memories.mix(voices, row, chances[row])
         return scores
 
@@ -127,13 +128,14 @@ def strangers_answered(live: LiveModel, questions: Questions, asked: Ints) -> It
     block = block_length(len(questions.items))
     counts = DecayedCounts(live.popularity.half_life, len(questions.items))
     segments = segments_of(live, questions)
-    asked = asked[np.argsort(questions.world_stop[asked], kind="stable")]
+    asked = asked[questions.take(asked).in_time]
+    stops = _known_stops(live, questions)
     done = 0
     for start in range(0, len(asked), block):
         part = asked[start : start + block]
         scores = np.empty((len(part), len(questions.items)), dtype=np.float32)
         for row, question in enumerate(part.tolist()):
-            stop = int(questions.world_stop[question])
+            stop = int(stops[question])
             if stop > done:
                 world = slice(done, stop)
                 counts.add(questions.world.items[world], questions.world.times[world])
@@ -147,6 +149,15 @@ def strangers_answered(live: LiveModel, questions: Questions, asked: Ints) -> It
             else:
                 scores[row] = segments.scores(questions.user[[question]], at, n_items)[0]
         yield part, scores
+
+
+def _known_stops(live: LiveModel, questions: Questions) -> Ints:
+    """Give how much of the world is known to each question; see `ExpertConfig.resolution`."""
+    if live.model.experts is None:
+        return questions.world_stop
+    until = live.model.experts.config.known_until(questions.at)
+    stops: Ints = np.minimum(questions.world_stop, np.searchsorted(questions.world.times, until))
+    return stops
 
 
 def _own_rows(live: LiveModel, questions: Questions) -> Histories:

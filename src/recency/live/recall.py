@@ -58,7 +58,11 @@ class Recall:
         self._past: tuple[tuple[int, int], Memories] | None = None  # (at, events known), count
 
     def at(self, at: int) -> Memories:
-        """Give the memories of all events strictly before an instant (microseconds)."""
+        """Give the memories of what is known of others at an instant (microseconds).
+
+        These are all events strictly before it, or before its day where the log tells days alone.
+        """
+        at = self._config.known_until(at)
         if self._memories is None:
             self._memories, self._until = self._counted(at), at
             self._waiting = self._later(at)
@@ -66,11 +70,12 @@ class Recall:
             newest = self._timelines.newest
             if newest is None or newest >= at:
                 return self._past_at(at)
-        due = sorted((row for row in self._waiting if row[0] < at), key=lambda row: row[0])
-        if due:
-            self._waiting = [row for row in self._waiting if row[0] >= at]
-            self._add(due)
-        self._until = max(self._until, at)
+        if at > self._until:
+            due = sorted((row for row in self._waiting if row[0] < at), key=lambda row: row[0])
+            if due:
+                self._waiting = [row for row in self._waiting if row[0] >= at]
+                self._add(due)
+            self._until = at
         return self._memories
 
     def take(self, events: Events) -> None:

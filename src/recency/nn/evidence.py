@@ -33,8 +33,9 @@ class EvidenceTable:
     def __init__(self, histories: Histories, config: ExpertConfig, *, ages_to_target: bool) -> None:
         self._histories = histories
         self._ages_to_target = ages_to_target
-        self._crowd = _crowd(histories, config.crowd_half_lives)
-        self._pair = _pair(histories, config.pair_half_lives)
+        at = config.known_until(histories.times)
+        self._crowd = _crowd(histories, config.crowd_half_lives, at)
+        self._pair = _pair(histories, config.pair_half_lives, at)
 
     def context(self, targets: Ints) -> Context:
         """Give the own events before targets, [n] absolute positions in the histories."""
@@ -54,14 +55,17 @@ class EvidenceTable:
         )
 
 
-def _crowd(histories: Histories, half_lives: list[float]) -> Shares:
-    """Give the share of each event's item at each half-life, [n_events, half-lives]."""
+def _crowd(histories: Histories, half_lives: list[float], at: Ints) -> Shares:
+    """Give the share of each event's item at each half-life before ``at``: [n_events, half-lives].
+
+    ``at`` [n_events] are instants in microseconds.
+    """
     known = histories.items >= 0
     items, times = histories.items.astype(np.int64), histories.times
     everything = np.zeros(len(items), np.int64)
     shares = np.full((len(items), len(half_lives)), math.nan, np.float32)
     own, every = (DecayedSums(by[known], times[known]) for by in (items, everything))
-    own_places, every_places = own.places(items, times), every.places(everything, times)
+    own_places, every_places = own.places(items, at), every.places(everything, at)
     for column, half_life in enumerate(half_lives):
         total = every.logs(half_life)[every_places]
         some = np.isfinite(total)
@@ -69,8 +73,8 @@ def _crowd(histories: Histories, half_lives: list[float]) -> Shares:
     return shares
 
 
-def _pair(histories: Histories, half_lives: list[float]) -> Shares:
-    """Give the probability of each event's item beside each own item before its instant.
+def _pair(histories: Histories, half_lives: list[float], at: Ints) -> Shares:
+    """Give the probability of each event's item beside each own item, counted before ``at``.
 
     [n_events, `WINDOW`, half-lives], NaN where nothing is known of the own item.
     """
@@ -94,8 +98,8 @@ def _pair(histories: Histories, half_lives: list[float]) -> Shares:
             beside = items[source[asked]]
             here = (beside >= 0) & (beside % n_turns == turn)
             asked, beside = asked[here], beside[here]
-            in_rows = rows.places(beside, times[asked])
-            in_cells = cells.places(beside * n_rows + items[asked], times[asked])
+            in_rows = rows.places(beside, at[asked])
+            in_cells = cells.places(beside * n_rows + items[asked], at[asked])
             for column, (of_rows, of_cells) in enumerate(logs):
                 total = of_rows[in_rows]
                 known = np.isfinite(total)

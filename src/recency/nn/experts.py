@@ -22,22 +22,24 @@ distribution is that of See, Liu and Manning, Get To The Point, ACL 2017, equati
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from recency.data.histories import PADDING
+from recency.data.histories import PADDING, Ints
 from recency.data.pairs import WINDOW
 from recency.errors import ConfigError, raise_all
-from recency.units import format_duration, parse_duration
+from recency.units import SECOND, format_duration, parse_duration
 
 OWN_WINDOW = 100  # newest own events that may come again
 FLOOR = 1e-9  # least probability, so that a loss stays finite
 _KNOTS = 16
 _PLACES = np.arange(_KNOTS)
 _LONGEST = 365.25 * 86_400.0  # seconds; what is older fades no further
+_At = TypeVar("_At", int, Ints)
 
 
 @dataclass(frozen=True)
@@ -49,17 +51,22 @@ class ExpertConfig:
         own: The user's past items, by how long and how many events ago.
         pair: Half-lives of the counts of what stands near the user's last items; () is off.
         crowd: Half-lives of the item clock, the counts of everybody's events; () is off.
+        resolution: How finely the log tells time. Where it tells days alone, ``"1d"``: what others
+            did is then known up to the beginning of the question's day (UTC), since what stands
+            earlier in the same day may have happened later.
     """
 
     encoder: bool = True
     own: bool = True
     pair: tuple[str | float, ...] = ("1d", "30d", "3650d")
     crowd: tuple[str | float, ...] = ("10min", "1h", "6h", "1d", "7d", "60d", "730d")
+    resolution: str | float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse impossible settings, all together; lists, as JSON has them, become tuples."""
         object.__setattr__(self, "pair", tuple(self.pair))
         object.__setattr__(self, "crowd", tuple(self.crowd))
+        parse_duration(self.resolution)  # refuses what is none
         faults = [
             f"ExpertConfig({name}={given!r}): expected half-lives above 0."
             for name, given in (("pair", self.pair), ("crowd", self.crowd))
@@ -81,6 +88,15 @@ class ExpertConfig:
     def crowd_half_lives(self) -> list[float]:
         """Give the half-lives of the item clock in seconds."""
         return [parse_duration(one) for one in self.crowd]
+
+    def known_until(self, at: _At) -> _At:
+        """Give up to when, exclusive, what others did is known to questions at instants.
+
+        Args:
+            at: Microseconds, one or [n].
+        """
+        span = round(parse_duration(self.resolution) * SECOND)
+        return at // span * span if span else at
 
     @property
     def names(self) -> list[str]:

@@ -86,7 +86,7 @@ class Arm:
         for n, (place, part) in enumerate(zip(places.tolist(), parts, strict=True)):
             if place and self._learn is not None:
                 self._learned(self._log.start + place * self._update)
-            asked: Ints = part[np.argsort(questions.world_stop[part], kind="stable")]
+            asked: Ints = part[questions.take(part).in_time]
             for index, scores in answers(self._recommender.live, questions.take(asked), life):
                 yield asked[index], scores
             if self._told is not None:

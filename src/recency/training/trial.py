@@ -54,7 +54,8 @@ class Trial:
             judged = judged[np.linspace(0, len(judged) - 1, most).astype(np.int64)]
         self._judged = judged[np.argsort(histories.times[judged], kind="stable")]
         world = np.argsort(histories.times, kind="stable")
-        self._stops = np.searchsorted(histories.times[world], histories.times[self._judged])
+        until = model.experts.config.known_until(histories.times[self._judged])
+        self._stops = np.searchsorted(histories.times[world], until)
         self._life = Life(
             model.experts.config,
             histories.user_of[world],

@@ -153,7 +153,8 @@ def _about_time(facts: "Inspection") -> list[str]:
     if times.resolution == "day":
         found.append(
             "Times are whole days: the order within a day is unknown, and so are shorter gaps and "
-            "the hour of the day."
+            "the hour of the day. Experts should not look into it: "
+            'ExpertConfig(resolution="1d").'
         )
     if times.resolution == "hour":
         found.append("Times are whole hours: order and gaps within an hour are unknown.")
