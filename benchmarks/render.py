@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.accuracy.ours import BASELINES
+from benchmarks.in_short import measured_in_short
 from benchmarks.record import RESULTS, ROOT, Row, load
 
 PAGE = ROOT / "docs" / "results.md"
@@ -31,27 +32,6 @@ TITLES = {
     "serving": "The service",
     "faults": "The service, under fault",
     "speed": "Training: speed",
-}
-# What the README tells of each table, beside the NDCG.
-IN_SHORT = {
-    "speed": ("targets_per_second", "speedup_vs_fastest_peer", "share_of_ceiling"),
-    "reading": ("seconds", "times faster than RecBole"),
-    "evaluation": ("seconds", "targets a second"),
-    "serving": (
-        "requests_per_second",
-        "events_per_second",
-        "p50_ms",
-        "p99_ms",
-        "pairs",
-        "unseen",
-        "ready_seconds",
-        "bytes_a_user",
-    ),
-    "faults": ("runs", "kills", "acknowledged", "lost", "doubled"),
-    "online": ("ndcg@10", "gain_over_frozen", "ratio_to_refit", "cost_ratio_to_refit"),
-    "content": ("ndcg@10", "gain_over_ids_only", "items_per_second"),
-    "heads": ("rmse", "auc", "nll"),
-    "explain": ("deletion_gain_over_recency", "rank_correlation"),
 }
 # The columns shown where a table holds more than a page can; the file has them all.
 _DIFFERENCES = ("ndcg@10", "ndcg@10 share", "ndcg@10 p", "ndcg@10 gap>1h", "ndcg@10 gap>7d")
@@ -113,7 +93,8 @@ def page() -> str:
 
 def readme_table() -> str:
     """Render the README's part: NDCG@10 by data and model, then the other measurements in short."""
-    return "\n".join([*_accuracy_in_short(), *_measures_in_short()])
+    measured = [["what", "measured", "command"], *measured_in_short()]
+    return "\n".join([*_accuracy_in_short(), _pipes(measured)])
 
 
 def update_readme(text: str) -> str:
@@ -258,50 +239,6 @@ def _value(rows: list[Row], model: str, request_time: str) -> str:
 def _best(rows: list[Row]) -> str:
     """Name the first of ranked rows."""
     return f"{rows[0]['model']} {_plain(rows[0]['metrics']['ndcg@10'])}" if rows else "–"
-
-
-def _measures_in_short() -> list[str]:
-    lines = [["what", "measured"]]
-    for name, metrics in IN_SHORT.items():
-        rows = [row for row in load(name) if _is_told(row)]
-        lines += [[_commands(rows), ""]] if rows else []
-        for row in rows:
-            given = row["metrics"] or {}
-            values = [f"{_words(one)} {_plain(given[one])}" for one in metrics if one in given]
-            values += [f"peak {row['peak_mb']:,.0f} MiB"] if row["peak_mb"] else []
-            what = f"{row['data']}: {row['protocol']}, {row['model']}"
-            lines.append([what, ", ".join(values)])
-    return [_pipes(lines)] if len(lines) > 1 else []
-
-
-def _is_told(row: Row) -> bool:
-    """Tell whether the README shows a row: of large tables, what stands for the others."""
-    if row["table"] == "serving":
-        many = "100,000 items" in row["data"] and "1 connections" not in row["protocol"]
-        return "cold start" in row["protocol"] or (many and "loopback" in row["protocol"])
-    if row["table"] == "faults":
-        return str(row["protocol"]).startswith("T1,")
-    if row["table"] == "content":
-        return "mean of" in row["model"] and _starts(row, "all")
-    if row["table"] in ("heads", "sequences", "explain"):
-        return False
-    return row["table"] != "speed" or _is_told_of_speed(row)
-
-
-def _starts(row: Row, part: str) -> bool:
-    return str(row["protocol"]).startswith(part)
-
-
-def _is_told_of_speed(row: Row) -> bool:
-    """Tell whether the README shows a row of speed: compared, of one width, of long windows."""
-    compared = "speedup_vs_fastest_peer" in (row["metrics"] or {})
-    is_short = row["data"] == "ml-1m-order" and "at most 50 events" in row["protocol"]
-    told = row["model"].startswith(("transformer", "gru")) and "sampled" not in row["model"]
-    return compared and "d=64" in row["model"] and told and not is_short
-
-
-def _commands(rows: Iterable[Row]) -> str:
-    return ", ".join(dict.fromkeys(f"`{row['command']}`" for row in rows))
 
 
 def _words(name: str) -> str:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks import record, render
+from benchmarks import in_short, record
 from benchmarks.peers.exchange import Lesson
 from benchmarks.speed import reach, recency_way, run
 from benchmarks.speed.contest import (
@@ -161,15 +161,14 @@ def test_the_readme_tells_of_few_rows_of_speed(monkeypatch):
 
     faster = {"targets_per_second": 5.0, "speedup_vs_fastest_peer": 4.5}
     rows = [
-        row("gru, d=64", "at most 200 events", faster),
-        row("gru, d=128", "at most 200 events", faster),
-        row("gru, d=64", "at most 50 events", faster),
-        row("recbole/gru4rec, d=64", "at most 200 events", {"targets_per_second": 5.0}),
+        row("gru, d=64, softmax over all items", "at most 200 events", faster),
+        row("gru, d=128, softmax over all items", "at most 200 events", faster),
+        row("gru, d=64, softmax over all items", "at most 50 events", faster),
+        row("recbole/gru4rec, d=64, softmax over all items", "at most 200 events", {}),
     ]
-    monkeypatch.setattr(render, "load", lambda name: rows if name == "speed" else [])
-    told = "\n".join(render._measures_in_short())
-    assert told.count("gru") == 1
-    assert "gru, d=64 | targets per second 5, speedup vs fastest peer 4.5 |" in told
+    monkeypatch.setattr(in_short, "load", lambda name: rows if name == "speed" else [])
+    told = in_short.measured_in_short()
+    assert told == [["train a GRU on the same", "5 targets a second, 4× the fastest peer", "`c`"]]
 
 
 def test_a_missing_environment_is_told(monkeypatch, capsys):
