@@ -58,7 +58,7 @@ class FrozenPairs:
 
     keys: Ints
     weights: Weights
-    aside: dict[int, dict[int, float]]
+    aside: Counted
     reference: int | None
 
     def merged(self) -> "FrozenPairs":
@@ -88,7 +88,7 @@ def contained(keys: Ints, asked: Ints) -> npt.NDArray[np.bool_]:
     return found
 
 
-def without(counted: dict[int, dict[int, float]], keys: Ints) -> dict[int, dict[int, float]]:
+def without(counted: Counted, keys: Ints) -> Counted:
     """Copy counts without some pairs; rows without any are shared."""
     left = dict(counted)
     gone = set(keys.tolist())

@@ -22,6 +22,7 @@ from recency.data.histories import Ints, ragged_positions
 from recency.data.pair_arrays import (
     COLUMN,
     COLUMN_BITS,
+    Counted,
     FrozenPairs,
     SortedPairs,
     Weights,
@@ -113,8 +114,8 @@ class PairCounts:
         self.half_life = half_life
         self._keys = np.empty(0, np.int64)
         self._weights = np.empty(0)
-        self._fresh: dict[int, dict[int, float]] = {}  # counts since the arrays were sorted
-        self._aside: dict[int, dict[int, float]] = {}  # older ones, while a snapshot merges them
+        self._fresh: Counted = {}  # counts since the arrays were sorted
+        self._aside: Counted = {}  # older ones, while a snapshot merges them
         self._n_fresh = 0
         # What came many at a time: sorted arrays too, each at least twice as long as the next, so
         # that a pair is merged a few times at most, and not with all others at once.

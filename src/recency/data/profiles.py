@@ -144,20 +144,6 @@ class Profiles:
         self._codes[rows] = _codes(self.attributes, frame)
         return [self.users.id_of(int(row)) for row in rows]
 
-    def codes_of(self, attributes: Mapping[str, Any]) -> Ints:
-        """Give the codes [n_attributes] of somebody without a name.
-
-        Raises:
-            ConfigError: an attribute is none of those that were learned.
-        """
-        known = [one.name for one in self.attributes]
-        if unknown := [one for one in attributes if one not in known]:
-            raise ConfigError(_unknown(unknown, known))
-        row = {name: [value] for name, value in attributes.items()}
-        frame = pl.DataFrame(row) if row else pl.DataFrame({"": [None]})
-        found: Ints = _codes(self.attributes, frame)[0]
-        return found
-
     def forget(self, one: Id) -> None:
         """Know nothing of a user any more, the id included."""
         row = self.users.row(one)
