@@ -113,7 +113,7 @@ def main() -> None:
 def make(folder: Path, size: Size) -> Made:
     """Make a shop as a server leaves it behind that was killed: snapshot, and a log beyond it."""
     random = np.random.default_rng(0)
-    with patch("recency.recommender.train_guarded", return_value=None):
+    with patch("recency.fitting.train_guarded", return_value=None):
         users, items, times = _drawn(random, 2 * size.items, size, 0, 30)
         items[: size.items] = np.arange(size.items)  # each has a row, so each has weights
         SequenceRecommender(Tide(dim=64)).fit(_log(users, items, times)).save(folder)

@@ -41,7 +41,7 @@ def untrained_shop(
             "timestamp": pl.Series(times).cast(pl.Datetime("us", "UTC")),
         }
     )
-    with patch("recency.recommender.train_guarded", return_value=None):
+    with patch("recency.fitting.train_guarded", return_value=None):
         SequenceRecommender(encoder or GRU(dim=dim), seed=seed).fit(Log.from_frame(frame)).save(
             folder
         )

@@ -1,75 +1,63 @@
 """The recommender: what a person fits, asks, feeds with events, saves and loads.
 
-Fitting makes a `LiveModel`; everything else asks it. `observe` moves memories and leaves weights
-alone, `partial_fit` moves both, `fit` starts afresh.
+Its settings are a recipe (`recency.recipe`). What a fit does, step by step, is in
+`recency.fitting`; what a model knows beside events, in `recency.surroundings`. A fit leaves a
+`LiveModel`, and everything else asks it: `observe` moves memories and leaves weights alone,
+`partial_fit` moves both.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self, Unpack
 
 import polars as pl
-import torch
 
-from recency.asking.asking import Asking, refuse_strangers
+from recency.asking.asking import Asking
 from recency.asking.foretelling import At, NextTime, Propensity, next_time, propensity, rate
+from recency.asking.voices import voices
 from recency.content.adaptor import Adaptor
 from recency.content.features import Content
 from recency.content.item_vectors import ItemVectors
 from recency.data.catalogue import Catalogue
-from recency.data.domains import domains_named, with_domains
+from recency.data.domains import domains_named
 from recency.data.histories import Histories
-from recency.data.intake import EventRow, Vocabs
+from recency.data.intake import Vocabs
 from recency.data.log import Log
-from recency.data.prepared import Prepared, rows_of
+from recency.data.prepared import Prepared
 from recency.data.profiles import Profiles
-from recency.data.reading import read_log
+from recency.data.reading.logs import Events, readable
 from recency.data.vocab import Id
-from recency.errors import ConfigError, DataError, FormatError, NotFittedError
+from recency.errors import ConfigError, FormatError, NotFittedError
 from recency.evaluation.protocol import Answer, Questions
+from recency.fitting import Fitted, Told, fitted, pretrained, put_to_work, restored, sizes_of
 from recency.live.answers import answers
 from recency.live.live_model import LiveModel
 from recency.live.observed import Observed
 from recency.live.people import describe_people
-from recency.model_folder import (
-    load_weights,
-    read_catalogue,
-    read_histories,
-    read_vocabs,
-    write_model,
-)
+from recency.model_folder import write_model
 from recency.nn.banks import HalfLives
-from recency.nn.domains import DomainConfig, domains_of_settings
+from recency.nn.domains import DomainConfig
 from recency.nn.encoder import Encoder
-from recency.nn.encoders import make_encoder
 from recency.nn.experts import ExpertConfig
-from recency.nn.head_kinds import attach, check_heads, of_settings, to_settings, to_tables
+from recency.nn.head_kinds import check_heads
 from recency.nn.heads import Head
-from recency.nn.inputs import SPECIAL, InputConfig
-from recency.nn.model import RequestTime, SequenceModel
-from recency.nn.profile import (
-    ProfileConfig,
-    profiles_of_settings,
-)
+from recency.nn.inputs import InputConfig
+from recency.nn.model import RequestTime
+from recency.nn.profile import ProfileConfig
 from recency.nn.tide import Tide
-from recency.nn.untied import untie
+from recency.recipe import Recipe, checked_half_life, recipe_of
 from recency.storage import Manifest, read_manifest
 from recency.surroundings import Surroundings
 from recency.training.config import Progress, TrainConfig, TrainingResult
 from recency.training.continuing import learn_on
-from recency.training.fallback import best_half_life
-from recency.training.guard import train_guarded
-from recency.training.head_lessons import study_heads
-from recency.training.pretraining import BehaviourPretraining, pretrain
+from recency.training.pretraining import BehaviourPretraining
 from recency.training.tracking.facts import model_version
-from recency.training.tracking.run_folder import RunFolder
-from recency.training.tracking.trackers import Trackers, trackers_of
-from recency.training.transfer import Known, Transferred, start_from
-from recency.units import Instant, parse_duration
+from recency.training.tracking.trackers import Trackers
+from recency.training.transfer import Transferred
+from recency.units import Instant
 
 _EXPERTS = ExpertConfig()
-Events = Log | pl.DataFrame | Sequence[EventRow]
 
 
 class SequenceRecommender(Asking):
@@ -112,27 +100,31 @@ class SequenceRecommender(Asking):
         self.inputs = InputConfig() if inputs is None else inputs
         self.training = TrainConfig() if training is None else training
         self.request_time: RequestTime = request_time
-        self.experts = experts
-        self.heads = check_heads(heads)
-        self.domains, self.profiles = domains, profiles
-        self.fallback_half_life = fallback_half_life
-        if fallback_half_life != "fit":
-            self.fallback_half_life = parse_duration(fallback_half_life)
-            if self.fallback_half_life <= 0:
-                raise ConfigError("fallback_half_life: expected more than 0 seconds, or 'fit'.")
-        self.seed = seed
+        self.experts, self.heads = experts, check_heads(heads)
+        self.fallback_half_life = checked_half_life(fallback_half_life)
+        self.domains, self.profiles, self.seed = domains, profiles, seed
         self.catalogue: Catalogue | None = None
         self.cut: int | None = None
         self.model_version = ""
         self.training_result: TrainingResult | None = None
         self.transferred: Transferred | None = None
-        self._beside = self._alone()
+        self._beside = Surroundings(self.recipe)
         self._live: LiveModel | None = None
+
+    @classmethod
+    def of(cls, recipe: Recipe) -> Self:
+        """Make a recommender by a recipe, not fitted."""
+        return cls(**vars(recipe))
+
+    @property
+    def recipe(self) -> Recipe:
+        """Give all settings as one value."""
+        return Recipe(**{one.name: getattr(self, one.name) for one in fields(Recipe)})
 
     @property
     def name(self) -> str:
         """Name the model in reports: the encoder's class in lower case."""
-        return type(self.encoder).__name__.lower()
+        return self.recipe.name
 
     @property
     def live(self) -> LiveModel:
@@ -197,32 +189,10 @@ class SequenceRecommender(Asking):
                 its items.
             TrainingDivergedError: the loss is no longer finite.
         """
-        if not len(log):
-            raise DataError("expected a log with events, found an empty one.")
-        trackers = trackers_of(tracker, run_dir)
-        if run_dir is not None:
-            model_kept: dict[str, Any] = {"fallback_half_life": self.fallback_half_life}
-            if self.heads:
-                model_kept["heads"] = to_tables(self.heads)
-            kept = {"model": model_kept}
-            trackers.insert(0, RunFolder(run_dir, kept))
-        vocabs, histories = rows_of(log)
-        items = with_domains(log, items)
-        model, self._beside = self._new_model(len(vocabs.items), len(vocabs.types)), self._alone()
-        histories = self._beside.meet(model, vocabs, histories, users)
-        self.transferred = None
-        if init_from is not None:
-            other = _recommender(init_from).live
-            known = Known(other.model, other.vocabs)
-            self.transferred = start_from(known, Known(model, vocabs), items=init_items)
-        study_heads(model, histories, vocabs)
-        self._beside.join(model, vocabs, items, content)
-        self.training_result = train_guarded(
-            model, histories, self.training, seed=self.seed, progress=progress, tracker=trackers
-        )
-        self._beside.settle(model, vocabs, histories, items)
-        self.catalogue, self.cut = items, log.end
-        self._start(model, vocabs, histories)
+        start = self.load(init_from) if isinstance(init_from, str | Path) else init_from
+        other = None if start is None else start.live
+        told = Told(items, content, users, other, init_items, progress, tracker, run_dir)
+        self._begin(fitted(self.recipe, log, told))
         return self
 
     def pretrain(
@@ -244,14 +214,7 @@ class SequenceRecommender(Asking):
             DataError: the log has nothing to learn from.
             TrainingDivergedError: the loss is no longer finite.
         """
-        vocabs, histories = rows_of(log)
-        model = self._new_model(len(vocabs.items), len(vocabs.types))
-        self.training_result = pretrain(
-            model, histories, lessons, self.training, seed=self.seed, progress=progress
-        )
-        self.transferred, self.catalogue, self._beside = None, None, self._alone()
-        self.cut = log.end
-        self._start(model, vocabs, histories)
+        self._begin(pretrained(self.recipe, log, lessons, progress))
         return self
 
     def partial_fit(self, events: Events, epochs: int = 1) -> Self:
@@ -282,14 +245,26 @@ class SequenceRecommender(Asking):
             DataError: there is nothing to learn from.
         """
         live, histories = self.live, self.live.timelines.histories()
-        self._beside.grow(live.model, live.vocabs, self.catalogue)
-        self.training_result = learn_on(
-            live.model, histories, n_events, self.training, epochs=epochs, seed=self.seed
-        )
-        live.model.domains = None
+        with self._beside.learning_on(live.model, live.vocabs, self.catalogue):
+            self.training_result = learn_on(
+                live.model, histories, n_events, self.training, epochs=epochs, seed=self.seed
+            )
         self.cut = live.now
-        self._start(live.model, live.vocabs, histories)
+        self._stand(live.vocabs, histories)
         return self
+
+    def relearned(self, *, states_stand: bool) -> None:
+        """Go on after the weights of ``live.model`` were moved in place.
+
+        Args:
+            states_stand: Nothing moved of what states are made by; else they are made anew.
+        """
+        live = self.live
+        self.cut = live.now
+        if states_stand:
+            self.model_version = model_version(live.model)
+        else:
+            self._stand(live.vocabs, live.timelines.histories())
 
     def add_items(self, vectors: Sequence[ItemVectors] = (), items: Catalogue | None = None) -> int:
         """Take in what is known of items; new ones can be recommended from now on.
@@ -318,19 +293,6 @@ class SequenceRecommender(Asking):
         self.model_version = model_version(live.model)
         return added
 
-    def relearned(self, *, states_stand: bool) -> None:
-        """Go on after the weights of ``live.model`` were moved in place.
-
-        Args:
-            states_stand: Nothing moved of what states are made by; else they are made anew.
-        """
-        live = self.live
-        self.cut = live.now
-        if states_stand:
-            self.model_version = model_version(live.model)
-        else:
-            self._start(live.model, live.vocabs, live.timelines.histories())
-
     def observe(self, events: Events) -> Observed:
         """Take events in: memories move, weights do not; the next answer knows them.
 
@@ -343,10 +305,10 @@ class SequenceRecommender(Asking):
         Raises:
             DataError: an event cannot be read; then none is taken.
         """
-        events = read_log(events) if isinstance(events, pl.DataFrame) else events
-        observed = self.live.observe(events)
+        told = readable(events)
+        observed = self.live.observe(told)
         if self.domains is not None and self.catalogue is not None:
-            self.catalogue = self.catalogue.merge(domains_named(events, self.catalogue))
+            self.catalogue = self.catalogue.merge(domains_named(told, self.catalogue))
         return observed
 
     def describe_users(self, users: pl.DataFrame) -> None:
@@ -361,21 +323,8 @@ class SequenceRecommender(Asking):
     # --- asking --------------------------------------------------------------------------------
 
     def voices(self, users: Sequence[Id], at: Instant | None = None) -> pl.DataFrame:
-        """Tell how much each expert is listened to: what a user, and a log, lives on.
-
-        Returns:
-            ``user_id``, then one column an expert, ``encoder`` first: shares that sum to 1. Users
-            without events before ``at`` have none: nulls.
-
-        Raises:
-            ConfigError: the model has no experts.
-            UnknownIdError: a user was never seen.
-        """
-        rows = self.users.rows([self.users.coerce(one) for one in users])
-        refuse_strangers(users, rows)
-        names, shares = self.live.voices(rows, self.instant(at))
-        columns = {name: shares[:, place] for place, name in enumerate(names)}
-        return pl.DataFrame({"user_id": list(users), **columns}).fill_nan(None)
+        """Tell how much each expert is listened to; see `recency.asking.voices.voices`."""
+        return voices(self, users, at)
 
     def rate(self, users: Sequence[Id], items: Sequence[Id], at: At | None = None) -> pl.DataFrame:
         """Tell how users would rate items, pair by pair; see `recency.asking.foretelling.rate`."""
@@ -417,9 +366,9 @@ class SequenceRecommender(Asking):
 
     def save(self, folder: str | Path) -> None:
         """Write the model with all it knows into a folder; see `recency.storage`."""
-        beside = self._beside
+        known = self._beside
         write_model(
-            folder, self.settings(), self.live, self.catalogue, beside.adaptor, beside.profiles
+            folder, self.settings(), self.live, self.catalogue, known.adaptor, known.profiles
         )
 
     @classmethod
@@ -459,97 +408,38 @@ class SequenceRecommender(Asking):
             encoder: As in `load`.
             beside: A live model of the same folder, whose vocabularies and events are shared.
         """
-        if encoder is None:
-            made_of = dict(settings["encoder"])
-            encoder = make_encoder(made_of.pop("name"), made_of)
-        experts = settings.get("experts")  # folders from before there were experts say nothing
-        one = cls(
-            encoder,
-            inputs=InputConfig(**settings["inputs"]),
-            training=TrainConfig(**settings["training"]),
-            request_time=settings["request_time"],
-            experts=None if experts is None else ExpertConfig(**experts),
-            fallback_half_life=settings["fallback_half_life"],
-            seed=settings["seed"],
-            heads=of_settings(settings.get("heads", ())),
-            domains=domains_of_settings(settings),
-            profiles=profiles_of_settings(settings),
-        )
-        model = one._new_model(settings.get("n_read", settings["n_items"]), settings["n_types"])
-        if "n_read" in settings:
-            untie(model, settings["n_items"])
-        one._beside.restore(model, manifest, settings)
-        load_weights(model, manifest, weights)
-        one.catalogue, one.cut = read_catalogue(manifest), settings["cut"]
-        if beside is None:
-            one._start(model, read_vocabs(manifest), read_histories(manifest))
-        else:
-            one._start(model, beside.vocabs, beside.timelines.histories(), beside)
+        one = cls.of(recipe_of(settings, encoder))
+        one._begin(restored(one.recipe, manifest, settings, weights, beside), beside)
         return one
 
     def settings(self) -> dict[str, Any]:
         """Give everything but weights and events that a fitted model is made of, as JSON."""
-        model = self.live.model
-        types = model.events.types
         return {
             "model_version": self.model_version,
-            "encoder": {"name": self.name, **self.encoder.config()},
-            "inputs": asdict(self.inputs),
-            "training": self.training.what_is_learned(),
-            "request_time": self.request_time,
-            "experts": None if self.experts is None else asdict(self.experts),
-            "fallback_half_life": self.live.popularity.half_life,
-            "seed": self.seed,
-            "heads": to_settings(self.heads),
+            **self.recipe.settings(),
             **self._beside.settings(self.live),
-            "n_items": model.n_items,
-            **({} if model.heads is None else {"n_read": len(model.items) - SPECIAL}),
-            "n_types": 0 if types is None else len(types) - SPECIAL,
+            "fallback_half_life": self.live.popularity.half_life,
+            **sizes_of(self.live.model),
             "cut": self.cut,
         }
 
-    # --- inside --------------------------------------------------------------------------------
-
-    def _alone(self) -> Surroundings:
-        """Give surroundings in which nothing is known yet."""
-        return Surroundings(self.inputs.attributes, self.domains, self.profiles, self.seed)
-
-    def _new_model(self, n_items: int, n_types: int) -> SequenceModel:
-        with torch.random.fork_rng():
-            torch.manual_seed(self.seed)
-            model = SequenceModel(
-                self.encoder.clone(),
-                n_items,
-                n_types,
-                self.inputs,
-                self.request_time,
-                self.experts,
-                self.training.temperature,
-            )
-            attach(model, self.heads, learned=self.training.head_weights == "learned")
-            model.scored_apart = self.domains is not None and self.domains.rank > 0
-            return model
-
     def stand_beside(self, other: LiveModel) -> None:
         """Share the vocabularies and events of a live model that was fitted on the same log."""
-        self._start(self.live.model, other.vocabs, other.timelines.histories(), other)
+        self._stand(other.vocabs, other.timelines.histories(), other)
 
-    def _start(
-        self,
-        model: SequenceModel,
-        vocabs: Vocabs,
-        histories: Histories,
-        beside: LiveModel | None = None,
-    ) -> None:
-        """Put a trained model to work; states of older weights go with the old live model."""
-        half_life = self.fallback_half_life
-        if isinstance(half_life, str):
-            half_life = best_half_life(histories)
-        self._live = LiveModel(model, vocabs, histories, half_life, beside)
-        self._beside.put_to_work(self._live)
-        self.model_version = model_version(model)
+    # --- inside --------------------------------------------------------------------------------
 
+    def _begin(self, found: Fitted, beside: LiveModel | None = None) -> None:
+        """Put what was fitted or read to work; only then does what was known before go."""
+        self._live = put_to_work(found, self.fallback_half_life, beside)
+        self._beside, self.model_version = found.surroundings, model_version(found.model)
+        self.catalogue, self.cut = found.catalogue, found.cut
+        self.training_result, self.transferred = found.result, found.transferred
 
-def _recommender(one: SequenceRecommender | str | Path) -> SequenceRecommender:
-    """Give a recommender as it is, or read it from its folder."""
-    return one if isinstance(one, SequenceRecommender) else SequenceRecommender.load(one)
+    def _stand(self, vocabs: Vocabs, histories: Histories, beside: LiveModel | None = None) -> None:
+        """Put the same model to work again; states of older weights go."""
+        found = Fitted(
+            self.live.model, vocabs, histories, self._beside, self.catalogue, self.cut,
+            self.training_result, self.transferred,
+        )  # fmt: skip
+        self._begin(found, beside)

@@ -5,8 +5,9 @@ before it learns, and some of it is folded into the rows of items afterwards, so
 nothing of it. What is needed for items and users that come later stays here.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,10 @@ from recency.data.profiles import Profiles, sizes_of
 from recency.live.live_model import LiveModel
 from recency.live.people import know_people, profiles_for, shrinkage_of
 from recency.model_folder import read_adaptor, read_profiles
-from recency.nn.domains import DomainConfig, fold, join
+from recency.nn.domains import fold, join
 from recency.nn.model import SequenceModel
-from recency.nn.profile import ProfileConfig, profile_settings, start_from_profiles
+from recency.nn.profile import profile_settings, start_from_profiles
+from recency.recipe import Recipe
 from recency.storage import Manifest
 
 
@@ -43,20 +45,12 @@ class Surroundings:
         adaptor: Makes vectors of items' content.
 
     Args:
-        columns: Of the catalogue, read as attributes.
-        domains: What is made of several catalogues; None ignores domains.
-        people: What is made of profiles; None reads none.
-        seed: Of first weights.
+        recipe: Says what is read of items and made of domains and profiles; nothing is known yet.
     """
 
-    def __init__(
-        self,
-        columns: Sequence[str],
-        domains: DomainConfig | None,
-        people: ProfileConfig | None,
-        seed: int,
-    ) -> None:
-        self._columns, self._domains, self._people, self._seed = columns, domains, people, seed
+    def __init__(self, recipe: Recipe) -> None:
+        self._columns, self._seed = recipe.inputs.attributes, recipe.seed
+        self._domains, self._people = recipe.domains, recipe.profiles
         self.profiles: Profiles | None = None
         self.attributes: Attributes | None = None
         self.adaptor: Adaptor | None = None
@@ -122,8 +116,11 @@ class Surroundings:
         if self._domains is not None:
             fold(model, domain_codes(vocabs.items, items)[0])
 
-    def grow(self, model: SequenceModel, vocabs: Vocabs, items: Catalogue | None) -> None:
-        """Give a model that is to learn on rows for what is new, made of what is known of it."""
+    @contextmanager
+    def learning_on(
+        self, model: SequenceModel, vocabs: Vocabs, items: Catalogue | None
+    ) -> Iterator[None]:
+        """Give a model rows for what is new, made of what is known of it; then let it learn on."""
         n_known = model.n_items
         model.grow(len(vocabs.items), len(vocabs.types), seed=self._seed)
         if self.adaptor is not None:
@@ -132,6 +129,10 @@ class Surroundings:
             self.attributes.join(model, items, vocabs.items)
         if self._domains is not None:
             join(model, domain_codes(vocabs.items, items)[0], self._domains, self._seed)
+        try:
+            yield
+        finally:
+            model.domains = None
 
     def put_to_work(self, live: LiveModel) -> None:
         """Let a live model answer by profiles, where any are read."""
@@ -144,7 +145,6 @@ class Surroundings:
         """Give what `restore` needs, as JSON."""
         return {
             **attributes_to_settings(self.attributes, live.model),
-            **({} if self._domains is None else {"domains": asdict(self._domains)}),
             **profile_settings(self._people, self.profiles, shrinkage_of(live)),
         }
 

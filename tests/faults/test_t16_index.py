@@ -47,7 +47,7 @@ def shop(folder: Path, n_items: int) -> Path:
             "timestamp": pl.Series(times).cast(pl.Datetime("us", "UTC")),
         }
     )
-    with patch("recency.recommender.train_guarded", return_value=None):
+    with patch("recency.fitting.train_guarded", return_value=None):
         model = SequenceRecommender(GRU(dim=16), fallback_half_life="7d")
         model.fit(Log.from_frame(frame)).save(folder)
     return folder

@@ -12,13 +12,11 @@ from pathlib import Path
 from time import perf_counter
 from typing import Self, get_args
 
-import polars as pl
-
 from recency.asking.asking import Asking
 from recency.data.catalogue import Catalogue
 from recency.data.log import Log
 from recency.data.prepared import Prepared
-from recency.data.reading import read_log
+from recency.data.reading.logs import Events, readable
 from recency.ensemble.answering import mixed_answers
 from recency.ensemble.folder import read_members, write_ensemble
 from recency.ensemble.fusion import Fusion, Kind
@@ -39,7 +37,7 @@ from recency.evaluation.protocol import Answer, Questions
 from recency.live.observed import Observed
 from recency.nn.encoder import Encoder
 from recency.nn.model import RequestTime
-from recency.recommender import Events, SequenceRecommender
+from recency.recommender import SequenceRecommender
 from recency.storage import Manifest, read_manifest
 from recency.training.config import Progress
 
@@ -197,7 +195,7 @@ class Ensemble(Asking):
         Raises:
             DataError: an event cannot be read; then none is taken.
         """
-        return self.live.observe(read_log(events) if isinstance(events, pl.DataFrame) else events)
+        return self.live.observe(readable(events))
 
     # --- asking --------------------------------------------------------------------------------
 

@@ -11,11 +11,13 @@ from typing import Any
 import polars as pl
 
 from recency.data.catalogue import Catalogue
+from recency.data.intake import EventRow
 from recency.data.log import Log
 from recency.data.reading.sources import Format
 from recency.data.reading.tables import Kind, OnBad, ReadingReport, Table, TableOptions, tell
 from recency.errors import DataError
 
+Events = Log | pl.DataFrame | Sequence[EventRow]  # however they come
 EVENT_COLUMNS: dict[str, Kind] = {
     "user_id": "id",
     "item_id": "id",
@@ -99,6 +101,15 @@ def read_log(
     log = Log.from_frame(frame)
     tell(table.report(log.n_events), report)
     return log
+
+
+def readable(events: Events) -> Log | Sequence[EventRow]:
+    """Read events that come as a frame; others are taken as they are.
+
+    Raises:
+        DataError: the frame cannot be read.
+    """
+    return read_log(events) if isinstance(events, pl.DataFrame) else events
 
 
 def read_items(
