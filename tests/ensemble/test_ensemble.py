@@ -31,7 +31,9 @@ from recency.errors import ConfigError, DataError, FormatError, NotFittedError, 
 from recency.evaluation.evaluate import evaluate
 from recency.evaluation.protocol import Answer, Questions
 from recency.evaluation.questions import questions_of
+from recency.nn.domains import DomainConfig
 from recency.nn.experts import ExpertConfig
+from recency.nn.profile import ProfileConfig
 from recency.nn.recurrent import GRU, LSTM
 from recency.recommender import SequenceRecommender
 from recency.training.config import TrainConfig, TrainingStep
@@ -580,3 +582,29 @@ def test_members_are_told_apart() -> None:
         "gru, seed 0 (1)", "gru, seed 0 (2)", "lstm", "recent-items (1)", "recent-items (2)",
     ]  # fmt: skip
     assert labels_of([DecayedPopularity(), Popularity()]) == ["decayed-popularity", "popularity"]
+
+
+def test_seeds_differ_in_nothing_else() -> None:
+    one = sequence(domains=DomainConfig(rank=2), profiles=ProfileConfig(least=1))
+    made = Ensemble.of_seeds(one, 3).models
+    assert [model.seed for model in made] == [0, 1, 2]
+    assert all(replace(model.recipe, seed=0) == one.recipe for model in made)
+
+
+def test_domains_of_a_log_can_be_asked_for_and_are_those_of_new_items_too() -> None:
+    train, test = logs()
+    items = train.events["item_id"].unique().sort()
+    books = set(items.head(len(items) // 2))
+    named = (
+        pl.when(pl.col("item_id").is_in(list(books))).then(pl.lit("book")).otherwise(pl.lit("film"))
+    )
+    log = Log(train.events.with_columns(domain=named))
+    models = [sequence(domains=DomainConfig(rank=2)), Markov()]
+    made = Ensemble(models, valid_share=0.2).fit(log)
+    found = made.recommend([log.events["user_id"][0]], 4, domain="book").items[0]
+    assert found and set(found) <= set(books)
+    user, instant = test.events["user_id"][0], test.events["timestamp"][0]
+    fresh = {"user_id": user, "item_id": "fresh", "timestamp": instant, "domain": "book"}
+    made.partial_fit([fresh])
+    assert made.catalogue is not None and made.catalogue is made.models[0].catalogue
+    assert made.catalogue.describe("fresh")["domain"] == "book"

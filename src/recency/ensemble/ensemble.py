@@ -14,6 +14,7 @@ from typing import Self, get_args
 
 from recency.asking.asking import Asking
 from recency.data.catalogue import Catalogue
+from recency.data.domains import domains_named, with_domains
 from recency.data.log import Log
 from recency.data.prepared import Prepared
 from recency.data.reading.logs import Events, readable
@@ -153,6 +154,7 @@ class Ensemble(Asking):
         if not len(log):
             raise DataError("expected a log with events, found an empty one.")
         began, labels = perf_counter(), labels_of(self.members)
+        items = with_domains(log, items)
         self._live, self._weighed, self._report = None, None, None
         fusion, judgement, notes = self._weights(log, items, progress)
         seconds = [
@@ -184,6 +186,7 @@ class Ensemble(Asking):
         n_new = self.observe(events).n_events
         if n_new:
             for model in self.models:
+                model.catalogue = self.catalogue
                 model.learn_observed(n_new, epochs)
             self.cut = self.models[0].cut
             self._start(self._n_fitted)
@@ -195,7 +198,11 @@ class Ensemble(Asking):
         Raises:
             DataError: an event cannot be read; then none is taken.
         """
-        return self.live.observe(readable(events))
+        told = readable(events)
+        observed = self.live.observe(told)
+        if self.catalogue is not None and any(one.domains is not None for one in self.models):
+            self.catalogue = self.catalogue.merge(domains_named(told, self.catalogue))
+        return observed
 
     # --- asking --------------------------------------------------------------------------------
 

@@ -35,16 +35,7 @@ BASELINES: dict[str, type[Baseline]] = {
 
 def reseeded(recommender: SequenceRecommender, seed: int) -> SequenceRecommender:
     """Make a recommender of the same settings and another seed, not fitted."""
-    return SequenceRecommender(
-        recommender.encoder,
-        inputs=recommender.inputs,
-        training=recommender.training,
-        request_time=recommender.request_time,
-        experts=recommender.experts,
-        fallback_half_life=recommender.fallback_half_life,
-        seed=seed,
-        heads=recommender.heads,
-    )
+    return SequenceRecommender.of(replace(recommender.recipe, seed=seed))
 
 
 def faults_of(members: Sequence[object]) -> list[str]:
