@@ -12,7 +12,8 @@ checkpoint therefore ends, on a CPU, with the very bits of a run that was not.
 import logging
 import math
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -102,24 +103,29 @@ def train(
     config, choices, notes = settle(config, model)
     plan = plan_training(histories, config, since, replayed, seed)
     refuse_too_large(step_need(model, plan, config), free_bytes(model.bias.device), model, config)
-    key: dict[str, Any] = {}
-    if config.checkpoint_dir is not None:
-        key = run_key(config, seed, since, histories, model)
+    key = {} if config.checkpoint_dir is None else run_key(config, seed, since, histories, model)
     with (
-        torch.random.fork_rng(),
-        told_if_full(model, config),
-        kept_heap(),
-        _products(plan, config),
+        _workshop(model, plan, config),
         tracked(trackers, lambda: run_facts(model, plan, config, seed, since)) as tracking,
     ):
         run = _Run(model, plan, config, seed, progress, tracking, key)
         run.train()
         model.eval()
-        result = _result(plan, config, run.state)
+        notes = (*plan.notes, *notes, *run.notes)
+        result = replace(run.result(), notes=notes, choices=choices)
         if trackers:
             tracking.end(end_facts(model, result))
-    notes = (*notes, *run.notes, *tracking.notes)
-    return replace(result, notes=(*result.notes, *notes), choices=choices)
+    return replace(result, notes=(*result.notes, *tracking.notes))
+
+
+@contextmanager
+def _workshop(model: SequenceModel, plan: Plan, config: TrainConfig) -> Iterator[None]:
+    """Set the process up for a training: its own randomness, its memory, how it multiplies."""
+    half = config.precision == "bf16"
+    # Small batches gain nothing from preparing the products of each shape.
+    quick = quick_products(half) if half or plan.tokens >= LARGE_BATCH else nullcontext()
+    with torch.random.fork_rng(), told_if_full(model, config), kept_heap(), quick:
+        yield
 
 
 class _Run:
@@ -169,6 +175,18 @@ class _Run:
             take_curves(self.model, self.best)
         else:
             self.model.load_state_dict(self.best)
+
+    def result(self) -> TrainingResult:
+        """Tell what happened."""
+        plan, config, state = self.plan, self.config, self.state
+        learned = plan.everything if plan.older is None or config.refit else plan.older
+        return TrainingResult(
+            epochs=config.epochs if plan.older is None else state.best_epoch,
+            valid=state.best,
+            n_targets=learned.n_targets,
+            n_valid_targets=0 if plan.newest is None else plan.newest.n_targets,
+            history=tuple(state.history),
+        )
 
     def _run_stage(self, stage: str, windows: TrainingWindows, epochs: int) -> None:
         state, search = self.state, stage == "search"
@@ -319,24 +337,6 @@ def evidence_for(model: SequenceModel, histories: Histories) -> EvidenceTable | 
         return None
     known = model.request_time == "known"
     return EvidenceTable(histories, model.experts.config, ages_to_target=known)
-
-
-def _products(plan: Plan, config: TrainConfig) -> AbstractContextManager[None]:
-    """Choose who multiplies matrices: small batches gain nothing from preparing each shape."""
-    half = config.precision == "bf16"
-    return quick_products(half) if half or plan.tokens >= LARGE_BATCH else nullcontext()
-
-
-def _result(plan: Plan, config: TrainConfig, state: RunState) -> TrainingResult:
-    learned = plan.everything if plan.older is None or config.refit else plan.older
-    return TrainingResult(
-        epochs=config.epochs if plan.older is None else state.best_epoch,
-        valid=state.best,
-        n_targets=learned.n_targets,
-        n_valid_targets=0 if plan.newest is None else plan.newest.n_targets,
-        history=tuple(state.history),
-        notes=plan.notes,
-    )
 
 
 def _diverged(step: TrainingStep, norm: float) -> str:
