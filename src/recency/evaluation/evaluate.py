@@ -104,16 +104,23 @@ def evaluate(
         resamples=resamples,
         seed=seed,
     )
-    listed: Sequence[Id] = ()
-    if reading == "listed" and catalogue is not None:
-        listed = catalogue.frame["item_id"].to_list()
-    choose = partial(Candidates.of, ids=candidates, catalogue=catalogue)
-    exam = build_exam(test, settings, choose, listed)
+    exam = _exam(test, settings, candidates, catalogue)
     vectors = item_vectors(exam, catalogue)
     others = _usual(repeats) if baselines is True else list(baselines or ())
     entries = [_enter(model, exam, vectors, progress, may_fit=False)]
     entries += [_enter(one, exam, vectors, progress, may_fit=True) for one in others]
     return _report(exam, _renamed(entries))
+
+
+def _exam(
+    test: Log, settings: Settings, candidates: Sequence[Id] | None, catalogue: Catalogue | None
+) -> Exam:
+    """Set the questions, among the items that may be recommended."""
+    listed: Sequence[Id] = ()
+    if settings.reading == "listed" and catalogue is not None:
+        listed = catalogue.frame["item_id"].to_list()
+    choose = partial(Candidates.of, ids=candidates, catalogue=catalogue)
+    return build_exam(test, settings, choose, listed)
 
 
 @dataclass(frozen=True)
@@ -194,34 +201,11 @@ def _renamed(entries: list[_Entry]) -> dict[str, _Entry]:
 
 
 def _report(exam: Exam, entries: dict[str, _Entry]) -> Report:
-    models = list(entries)
-    metrics = list(next(iter(entries.values())).measured.units)
-    columns = [entries[model].measured.units[name] for model in models for name in metrics]
-    targets, settings = exam.targets, exam.settings
-    user = exam.questions.user[targets.question]
-    resampled = resample(columns, user[targets.first_of_unit], settings.resamples, settings.seed)
-    place = {pair: i for i, pair in enumerate((m, name) for m in models for name in metrics)}
-    results, comparisons = [], []
-    for model, entry in entries.items():
-        means = {name: float(resampled.means[place[model, name]]) for name in metrics}
-        results.append(
-            Result(
-                model=model,
-                metrics=means | entry.measured.whole,
-                intervals={name: resampled.interval(place[model, name]) for name in metrics},
-                tied=entry.ranks.tied_share,
-                request_time=entry.request_time,
-                fit_seconds=entry.fit_seconds,
-                answer_seconds=entry.answer_seconds,
-            )
-        )
-    for other in models[1:]:
-        for name in metrics:
-            found = resampled.difference(place[models[0], name], place[other, name])
-            comparisons.append(Comparison(models[0], other, name, *found))
+    results, comparisons = _compared(exam, entries)
+    targets = exam.targets
     events = exam.test.events[targets.event].select("user_id", "item_id", "timestamp")
     return Report(
-        settings=settings,
+        settings=exam.settings,
         counts=exam.counts,
         start=exam.test.start,
         end=exam.test.end,
@@ -231,6 +215,39 @@ def _report(exam: Exam, entries: dict[str, _Entry]) -> Report:
         targets=events.with_columns(unit=pl.Series(targets.unit)),
         ranks={model: entry.ranks.mean for model, entry in entries.items()},
     )
+
+
+def _compared(exam: Exam, entries: dict[str, _Entry]) -> tuple[list[Result], list[Comparison]]:
+    """Average every metric, and compare the first model with the others, on the same users."""
+    models = list(entries)
+    metrics = list(next(iter(entries.values())).measured.units)
+    columns = [entries[model].measured.units[name] for model in models for name in metrics]
+    targets, settings = exam.targets, exam.settings
+    user = exam.questions.user[targets.question]
+    resampled = resample(columns, user[targets.first_of_unit], settings.resamples, settings.seed)
+    place = {pair: i for i, pair in enumerate((m, name) for m in models for name in metrics)}
+    results = [
+        Result(
+            model=model,
+            metrics={name: float(resampled.means[place[model, name]]) for name in metrics}
+            | entry.measured.whole,
+            intervals={name: resampled.interval(place[model, name]) for name in metrics},
+            tied=entry.ranks.tied_share,
+            request_time=entry.request_time,
+            fit_seconds=entry.fit_seconds,
+            answer_seconds=entry.answer_seconds,
+        )
+        for model, entry in entries.items()
+    ]
+    comparisons = [
+        Comparison(
+            models[0], other, name,
+            *resampled.difference(place[models[0], name], place[other, name]),
+        )
+        for other in models[1:]
+        for name in metrics
+    ]  # fmt: skip
+    return results, comparisons
 
 
 def _sliced(exam: Exam, entries: dict[str, _Entry]) -> pl.DataFrame:
