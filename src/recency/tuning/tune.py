@@ -6,10 +6,10 @@ was there before and the best one is no worse.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
@@ -34,6 +34,9 @@ from recency.tuning.run_file import (
 from recency.tuning.search import Plan, Progress, Search
 from recency.tuning.spaces import Choice, Range, Space, read_space, space_as_json, space_for
 from recency.tuning.study import Study, digest_log, open_storage, require_optuna
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
 
 _WARMUP = 2  # epochs before a trial may be ended: the learning rate still rises in the first
 _FEWEST_TO_WEIGH = 6  # complete trials before importance can be told
@@ -94,22 +97,27 @@ def tune(
     sections, searched = _searched(sections_of(_start(encoder, start)), space or {})
     plan = Plan(sections, searched, objective, trials, minutes, workers)
     _check_log(log, plan)
-    key = {
-        "log": digest_log(log),
-        "space": space_as_json(searched),
-        "settings": sections,
-        "objective": [folds, horizon],
-    }
     prune_from = None if not prune else 1 if folds else _WARMUP
     with ExitStack() as stack:
         place = Path(folder or stack.enter_context(tempfile.TemporaryDirectory()))
-        opened = open_storage(None if folder is None else place, key, prune_from)
+        kept_in = None if folder is None else place
+        opened = open_storage(kept_in, _identity(log, plan), prune_from)
         study = Study(stack.enter_context(opened), searched, sections)
         study.forget_unfinished()
         if len(study.finished()) < trials:
             with crew_for(log, objective, workers, place) as crew:
                 Search(study, crew, plan, progress).run()
         return _result(study, plan)
+
+
+def _identity(log: Log | Prepared, plan: Plan) -> dict[str, Any]:
+    """Give what a study in a folder must share with this one, to be gone on with."""
+    return {
+        "log": digest_log(log),
+        "space": space_as_json(plan.space),
+        "settings": plan.sections,
+        "objective": [plan.objective.folds, plan.objective.horizon],
+    }
 
 
 def _start(encoder: Encoder | str | None, start: SequenceRecommender | None) -> SequenceRecommender:
@@ -195,36 +203,44 @@ def _result(study: Study, plan: Plan) -> TuningResult:
             f"none of {len(finished)} trials was finished. The first one: {whys[0]} "
             f"Start from other settings, or narrow [tune.space]."
         )
-    rows, curves = [], []
-    for number, one in enumerate(finished, start=1):
-        told = one.user_attrs
-        facts = {
-            "trial": number,
-            "state": one.state.name.lower(),
-            METRIC: one.value,
-            "epochs": told.get("epochs", len(one.intermediate_values)),
-            "seconds": told.get("seconds"),
-            "why": told.get("why"),
-        }
-        rows.append(facts | dict(sorted(study.settings(one.params).items())))
-        curves += [
-            {"trial": number, "step": step, METRIC: value}
-            for step, value in sorted(one.intermediate_values.items())
-        ]
     first = finished[0]
     return TuningResult(
         best=dict(sorted(study.settings(best.params).items())),
         value=best.value,
         start=first.value if first.state.name == "COMPLETE" else None,
-        trials=pl.DataFrame(rows, infer_schema_length=None),
-        curves=pl.DataFrame(
-            curves, schema={"trial": pl.Int64, "step": pl.Int64, METRIC: pl.Float64}
+        trials=pl.DataFrame(
+            [_row(study, number, one) for number, one in enumerate(finished, start=1)],
+            infer_schema_length=None,
         ),
+        curves=_curves(finished),
         importance=study.importance() if _weighable(study) else {},
         objective=plan.objective,
         space=plan.space,
         sections=plan.sections,
     )
+
+
+def _row(study: Study, number: int, trial: "FrozenTrial") -> dict[str, Any]:
+    """Tell how one trial went, and its settings."""
+    told = trial.user_attrs
+    facts = {
+        "trial": number,
+        "state": trial.state.name.lower(),
+        METRIC: trial.value,
+        "epochs": told.get("epochs", len(trial.intermediate_values)),
+        "seconds": told.get("seconds"),
+        "why": told.get("why"),
+    }
+    return facts | dict(sorted(study.settings(trial.params).items()))
+
+
+def _curves(trials: "Sequence[FrozenTrial]") -> pl.DataFrame:
+    rows = [
+        {"trial": number, "step": step, METRIC: value}
+        for number, one in enumerate(trials, start=1)
+        for step, value in sorted(one.intermediate_values.items())
+    ]
+    return pl.DataFrame(rows, schema={"trial": pl.Int64, "step": pl.Int64, METRIC: pl.Float64})
 
 
 def _weighable(study: Study) -> bool:
