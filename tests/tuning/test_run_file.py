@@ -1,5 +1,6 @@
 """Sections of run.toml: to a recommender and back, and through a file."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -26,11 +27,11 @@ def test_sections_make_the_same_recommender(name: str, experts: rc.ExpertConfig 
         experts=experts,
         fallback_half_life="3d",
         seed=5,
+        domains=rc.DomainConfig(rank=4),
     )
     again = recommender_of(sections_of(made))
     assert again.encoder.config() == made.encoder.config() and again.name == made.name
-    for part in ("inputs", "training", "request_time", "experts", "fallback_half_life", "seed"):
-        assert getattr(again, part) == getattr(made, part)
+    assert replace(again.recipe, encoder=made.encoder) == made.recipe
 
 
 def test_changes_leave_the_sections_alone(start: rc.SequenceRecommender) -> None:
@@ -69,3 +70,11 @@ def test_an_encoder_of_ones_own_is_refused_in_words() -> None:
 
     with pytest.raises(ConfigError, match="expected an encoder that Recency brings .* found Mine"):
         sections_of(rc.SequenceRecommender(Mine(dim=8)))
+
+
+def test_what_no_trial_can_be_made_of_is_refused_all_together() -> None:
+    made = rc.SequenceRecommender(heads=[rc.RatingHead()], profiles=rc.ProfileConfig())
+    with pytest.raises(ConfigError) as fault:
+        sections_of(made)
+    assert "found a model with heads; tune it without them" in str(fault.value)
+    assert "found a model with profiles; tune it without them" in str(fault.value)

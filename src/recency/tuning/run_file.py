@@ -12,10 +12,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from recency.errors import ConfigError, raise_all
-from recency.nn.encoder import Encoder
+from recency.nn.domains import domains_of_settings
 from recency.nn.encoders import ENCODERS, arguments_of, make_encoder
 from recency.nn.experts import ExpertConfig
 from recency.nn.inputs import InputConfig
+from recency.recipe import Recipe
 from recency.recommender import SequenceRecommender
 from recency.training.config import TrainConfig
 
@@ -29,33 +30,28 @@ def sections_of(recommender: SequenceRecommender) -> Sections:
     """Tell, as JSON, everything that decides what a recommender learns.
 
     Raises:
-        ConfigError: its encoder is none that Recency brings, or it has heads.
+        ConfigError: its encoder is none that Recency brings, or it has heads or reads profiles; all
+            together.
     """
-    if recommender.heads:
-        raise ConfigError(
-            "tune: settings are searched for the next item alone, found a model with heads; tune "
-            "it without them, and fit the best settings with heads=[...]."
-        )
-    encoder, experts = recommender.encoder, recommender.experts
-    _require_known(encoder)
+    recipe = recommender.recipe
+    raise_all(_untunable(recipe), ConfigError)
     model = {
-        "encoder": recommender.name,
-        "experts": experts is not None,
-        "request_time": recommender.request_time,
-        "fallback_half_life": recommender.fallback_half_life,
-        "seed": recommender.seed,
+        "encoder": recipe.name,
+        "experts": recipe.experts is not None,
+        "request_time": recipe.request_time,
+        "fallback_half_life": recipe.fallback_half_life,
+        "seed": recipe.seed,
     }
-    plain: Sections = json.loads(
-        json.dumps(
-            {
-                "model": model,
-                "encoder": dict(encoder.config()),
-                "inputs": asdict(recommender.inputs),
-                "experts": asdict(ExpertConfig() if experts is None else experts),
-                "training": recommender.training.what_is_learned(),
-            }
-        )
-    )
+    sections = {
+        "model": model,
+        "encoder": dict(recipe.encoder.config()),
+        "inputs": asdict(recipe.inputs),
+        "experts": asdict(ExpertConfig() if recipe.experts is None else recipe.experts),
+        "training": recipe.training.what_is_learned(),
+    }
+    if recipe.domains is not None:
+        sections["domains"] = asdict(recipe.domains)
+    plain: Sections = json.loads(json.dumps(sections))
     return plain
 
 
@@ -74,6 +70,7 @@ def recommender_of(sections: Mapping[str, Mapping[str, Any]]) -> SequenceRecomme
         experts=ExpertConfig(**sections["experts"]) if model["experts"] else None,
         fallback_half_life=model["fallback_half_life"],
         seed=model["seed"],
+        domains=domains_of_settings(sections),
     )
 
 
@@ -118,10 +115,19 @@ def check_names(sections: Sections, names: list[str]) -> None:
     raise_all(faults, ConfigError)
 
 
-def _require_known(encoder: Encoder) -> None:
-    if type(encoder) not in ENCODERS.values():
-        raise ConfigError(
+def _untunable(recipe: Recipe) -> list[str]:
+    """Say what of a recipe no trial could be made of."""
+    faults = []
+    if type(recipe.encoder) not in ENCODERS.values():
+        faults.append(
             f"expected an encoder that Recency brings ({', '.join(ENCODERS)}), found "
-            f"{type(encoder).__name__}: trials run in processes of their own, which make the "
-            f"encoder from its name."
+            f"{type(recipe.encoder).__name__}: trials run in processes of their own, which make "
+            f"the encoder from its name."
         )
+    for given, what in ((recipe.heads, "heads"), (recipe.profiles, "profiles")):
+        if given:
+            faults.append(
+                f"tune: settings are searched for the next item alone, found a model with {what}; "
+                f"tune it without them, and fit the best settings with {what}=."
+            )
+    return faults
