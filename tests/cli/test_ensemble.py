@@ -66,6 +66,21 @@ def test_a_run_folder_is_for_one_model(tmp_path: Path, run) -> None:
     assert not (tmp_path / "m").exists()
 
 
+def test_all_that_is_for_one_model_is_refused_together(tmp_path: Path, run) -> None:
+    config(
+        tmp_path,
+        '[model]\nheads = [{ kind = "rating" }]\n[profiles]\n[content]\n[ensemble]\nseeds = 2\n',
+    )
+    done = run(
+        "fit", "none.parquet", "--out", tmp_path / "m", "--config", tmp_path / "run.toml",
+        "--init-from", tmp_path / "old",
+    )  # fmt: skip
+    assert done.code == 2
+    for asked in ("--init-from", "[profiles]", "[content]", "[[model.heads]]"):
+        assert asked in done.err
+    assert "--tracker" not in done.err
+
+
 @pytest.mark.slow
 def test_from_a_file_to_a_judged_ensemble(tmp_path: Path, run) -> None:
     made = shop(n_users=30, n_items=15, days=10, seed=3)

@@ -95,6 +95,13 @@ def test_a_learner_stops_cleanly_when_it_is_told_to(place, tmp_path):
     assert "Stopped after" in err and "Traceback" not in err
 
 
+def test_replay_refuses_sections_that_it_cannot_honour(run, tmp_path):
+    (tmp_path / "run.toml").write_text("[ensemble]\nseeds = 2\n[content]\n")
+    told = run("replay", "none.parquet", "--config", tmp_path / "run.toml")
+    assert told.code == 2 and "has a section [ensemble]" in told.err
+    assert "a replay learns from events alone, but run.toml has a section [content]" in told.err
+
+
 def test_replay_says_what_each_arm_would_have_done(place, run, tmp_path):
     folder, _ = place
     words = (

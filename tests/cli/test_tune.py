@@ -182,6 +182,12 @@ def test_mistakes_are_told_in_words(run, tmp_path: Path) -> None:
         "--config", tmp_path / "run.toml",
     )  # fmt: skip
     assert told.code == 2 and "one model is tuned at a time" in told.err
+    (tmp_path / "run.toml").write_text("[content]\ncategories = true\n")
+    told = run(
+        "tune", tmp_path / "events.parquet", "--out", tmp_path / "t",
+        "--config", tmp_path / "run.toml",
+    )  # fmt: skip
+    assert told.code == 2 and "trials learn from events alone" in told.err
 
 
 def test_the_shown_section_is_one(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import typer
 
 from recency import __version__
 from recency.cli import output
-from recency.cli.fit import EncoderName
+from recency.cli.options import EncoderName
 from recency.errors import ConfigError, RecencyError
 
 _PACKAGES = ("torch", "polars", "numpy", "scipy", "fastapi", "uvicorn", "pydantic", "matplotlib")

@@ -50,6 +50,29 @@ def ensemble_of(settings: RunConfig) -> "Ensemble":
     return Ensemble([*models, *others], section.fusion, valid_share=section.valid_share)
 
 
+def refuse_beside_ensemble(
+    settings: RunConfig, *, init_from: Path | None, users: str | None, tracked: bool
+) -> None:
+    """Refuse what is for one model alone.
+
+    Raises:
+        ConfigError: some of it was asked for; all faults at once.
+    """
+    asked = {
+        "--init-from starts": init_from is not None,
+        "--users and [profiles] describe people to": bool(users or settings.profiles),
+        "--tracker and --run-dir follow the training of": tracked,
+        "--text, --vectors and [content] are for": settings.content is not None,
+        "[[model.heads]] tell things of": bool(settings.model.heads),
+    }
+    faults = [
+        f"{what} one model, but run.toml has a section [ensemble]; leave one of both out."
+        for what, is_asked in asked.items()
+        if is_asked
+    ]
+    raise_all(faults, ConfigError)
+
+
 def fit_ensemble(
     settings: RunConfig,
     log: "Log | Prepared",

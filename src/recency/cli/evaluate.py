@@ -1,14 +1,13 @@
 """``recency evaluate``: judge a saved model on what happened after it learned."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from recency.cli import output
-from recency.cli.fit import data_flags, events
-from recency.cli.inspect import File, Item, Time, Unit, User
-from recency.cli.run_config import read_run_config
+from recency.cli.options import Config, File, Folder, Item, Time, Unit, User
+from recency.cli.reading import events
+from recency.cli.run_flags import run_of
 from recency.errors import DataError
 
 if TYPE_CHECKING:
@@ -16,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    folder: Annotated[Path, typer.Argument(help="Folder of the model.")],
+    folder: Folder,
     file: File,
-    config: Annotated[Path | None, typer.Option(help="run.toml; flags go over it.")] = None,
+    config: Config = None,
     k: Annotated[
         list[int] | None, typer.Option("--k", "-k", help="Length of the lists; may repeat.")
     ] = None,
@@ -38,12 +37,10 @@ def evaluate(
     json: output.Json = False,
 ) -> None:
     """Judge a saved model on the events after its cut, baselines beside it."""
-    flags = {
-        "k": k, "history": history, "repeats": repeats, "reading": reading,
-        "ties": ties, "targets": targets, "max_targets": max_targets,
-    }  # fmt: skip
-    data = data_flags(user, item, time, unit)
-    settings = read_run_config(config, {"evaluate": flags, "data": data})
+    settings = run_of(
+        config, user=user, item=item, time=time, unit=unit, k=k, history=history, repeats=repeats,
+        reading=reading, ties=ties, targets=targets, max_targets=max_targets,
+    )  # fmt: skip
 
     from dataclasses import asdict
 

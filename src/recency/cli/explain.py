@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from recency.cli import output
+from recency.cli.options import At, Folder
+from recency.cli.reading import asked_at
 
 if TYPE_CHECKING:
     from recency.explaining.explanation import Explanation
@@ -14,15 +16,12 @@ _SHOWN = 10  # events, those that bring most
 
 
 def explain(
-    folder: Annotated[Path, typer.Argument(help="Folder of the model.")],
+    folder: Folder,
     user: Annotated[str, typer.Option(help="User id.")],
     item: Annotated[
         str | None, typer.Option(help="Item id; default: the first of the user's list.")
     ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(help="Instant of the question, or 'now'; default: after the newest event."),
-    ] = None,
+    at: At = None,
     without: Annotated[
         list[int] | None,
         typer.Option(help="Event to leave out, by how many events ago (1: the newest); repeats."),
@@ -41,7 +40,6 @@ def explain(
     json: output.Json = False,
 ) -> None:
     """Say what an item's place in a user's list rests on."""
-    from datetime import UTC, datetime
     from typing import cast
 
     from recency.explaining.contributions import Method
@@ -52,21 +50,16 @@ def explain(
     if plot is not None:
         check_path(plot)
     model = load(folder)
-    instant = datetime.now(UTC) if at == "now" else at
+    instant = asked_at(at)
     who = model.users.coerce(user)
     if item is None:
         what = model.recommend([who], 1, at=instant, unknown="raise").items[0][0]
     else:
         what = model.items.coerce(item)
     told = asked(
-        model,
-        who,
-        what,
-        instant,
-        without=without or (),
-        method=cast(Method, method),
-        window=window,
-    )
+        model, who, what, instant,
+        without=without or (), method=cast(Method, method), window=window,
+    )  # fmt: skip
     if plot is not None:
         told.plot(plot)
         output.tell(f"Drawn into {plot}.")

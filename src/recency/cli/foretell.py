@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from recency.cli import output
+from recency.cli.options import At
+from recency.cli.reading import asked_at
 
 
 def foretell(
@@ -20,15 +22,10 @@ def foretell(
     horizon: Annotated[
         list[str] | None, typer.Option(help="Chance of an event within it, such as 30d.")
     ] = None,
-    at: Annotated[
-        str | None,
-        typer.Option(help="Instant of the question, or 'now'; default: after the newest event."),
-    ] = None,
+    at: At = None,
     json: output.Json = False,
 ) -> None:
     """Tell ratings (items), chances (event type) or the time of the next event (neither)."""
-    from datetime import UTC, datetime
-
     from recency.errors import ConfigError
     from recency.loading import load
     from recency.recommender import SequenceRecommender
@@ -40,7 +37,7 @@ def foretell(
         raise ConfigError(
             f"expected a single model in {folder}, found an ensemble; it has no heads."
         )
-    instant = model.instant(datetime.now(UTC) if at == "now" else at)
+    instant = model.instant(asked_at(at))
     users = [model.users.coerce(one) for one in user]
     items = [model.items.coerce(one) for one in item or ()]
     pairs = [one for one in users for _ in items], items * len(users)

@@ -2,32 +2,23 @@
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from recency.cli import output
-
-if TYPE_CHECKING:
-    from recency.data.log import Log
-
-File = Annotated[
-    str,
-    typer.Argument(
-        help="Event file (CSV, TSV, Parquet, NDJSON, .inter), a folder of Parquet files, or - for "
-        "NDJSON on standard input."
-    ),
-]
-User = Annotated[str | None, typer.Option(help="Column of the user; default: guessed.")]
-Item = Annotated[str | None, typer.Option(help="Column of the item; default: guessed.")]
-Time = Annotated[str | None, typer.Option(help="Column of the time; default: guessed.")]
-Unit = Annotated[str | None, typer.Option(help="Of numeric times: s, ms, us or ns.")]
-TimeZone = Annotated[str, typer.Option(help="IANA zone of times that name none.")]
-TimeFormat = Annotated[str | None, typer.Option(help="strftime format of times not in ISO 8601.")]
-Names = Annotated[
-    str | None, typer.Option(help="Column names, by comma, of a text file without header line.")
-]
-DropBad = Annotated[bool, typer.Option(help="Drop and count rows that cannot be used.")]
+from recency.cli.options import (
+    DropBad,
+    File,
+    Item,
+    Names,
+    Time,
+    TimeFormat,
+    TimeZone,
+    Unit,
+    User,
+)
+from recency.cli.reading import log_by_flags
 
 
 def inspect(
@@ -50,7 +41,7 @@ def inspect(
         from recency.data.inspection.picture import checked_suffix
 
         checked_suffix(picture)  # before the work, not after it
-    log = read(file, user, item, time, unit, time_zone, time_format, names, drop_bad)
+    log = log_by_flags(file, user, item, time, unit, time_zone, time_format, names, drop_bad)
 
     from recency.data.inspection import inspect as look
 
@@ -59,30 +50,3 @@ def inspect(
     if picture is not None:
         found.picture(picture, title=Path(file).name if file != "-" else "")
         output.tell(f"Drawn: {picture}")
-
-
-def read(
-    file: str,
-    user: str | None = None,
-    item: str | None = None,
-    time: str | None = None,
-    unit: str | None = None,
-    time_zone: str = "UTC",
-    time_format: str | None = None,
-    names: str | None = None,
-    drop_bad: bool = False,
-) -> "Log":
-    """Read a log as the flags say, telling on stderr what was guessed."""
-    from recency.data.reading import read_log
-
-    asked = {"user_id": user, "item_id": item, "timestamp": time}
-    return read_log(
-        output.source(file),
-        columns={ours: theirs for ours, theirs in asked.items() if theirs is not None},
-        unit=unit,
-        time_zone=time_zone,
-        time_format=time_format,
-        names=[name.strip() for name in names.split(",")] if names is not None else None,
-        on_bad="drop" if drop_bad else "raise",
-        report=output.tell_reading,
-    )

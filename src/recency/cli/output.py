@@ -19,6 +19,7 @@ from recency.errors import ConfigError, RecencyError, UnknownIdError
 if TYPE_CHECKING:
     import polars as pl
 
+    from recency.data.catalogue import Catalogue
     from recency.data.reading.tables import ReadingReport
 
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
@@ -82,11 +83,14 @@ def align(rows: Sequence[Sequence[str]], right: Sequence[bool]) -> str:
     )
 
 
-def series(values: Sequence[Any]) -> "pl.Series":
-    """Make a column of texts."""
+def titled(frame: "pl.DataFrame", catalogue: "Catalogue | None") -> "pl.DataFrame":
+    """Put titles beside the items of a table, where they are known."""
     import polars as pl
 
-    return pl.Series(values, dtype=pl.String)
+    if catalogue is None:
+        return frame
+    titles = catalogue.titles(frame["item_id"].to_list())
+    return frame.with_columns(title=pl.Series(titles, dtype=pl.String))
 
 
 def instant(microseconds: int) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recency.cli import output
-from recency.cli.inspect import DropBad, File, Item, Time, TimeFormat, TimeZone, Unit, User
+from recency.cli.options import DropBad, File, Item, Time, TimeFormat, TimeZone, Unit, User
 from recency.cli.progress import preparation_bar
+from recency.cli.run_flags import columns_of
 from recency.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,9 +37,8 @@ def prepare(
 
     if file == "-":
         raise ConfigError("expected a file to prepare, which is read twice; found standard input.")
-    asked = {"user_id": user, "item_id": item, "timestamp": time}
     reading = Reading(
-        columns={ours: theirs for ours, theirs in asked.items() if theirs is not None} or None,
+        columns=columns_of(user, item, time) or None,
         unit=unit,
         time_zone=time_zone,
         time_format=time_format,

@@ -11,10 +11,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recency.cli import output
-from recency.cli.fit import Device, EncoderName, Until, data_flags, log_to_learn
-from recency.cli.inspect import File, Item, Time, Unit, User
+from recency.cli.options import (
+    Device,
+    EncoderName,
+    File,
+    Item,
+    ModelOut,
+    Seed,
+    Size,
+    Time,
+    Unit,
+    Until,
+    User,
+)
 from recency.cli.progress import pretraining_bar, training_bar
-from recency.cli.run_config import read_run_config
+from recency.cli.reading import log_to_learn
+from recency.cli.run_flags import run_of
 
 if TYPE_CHECKING:
     from recency.training.config import TrainingResult
@@ -25,7 +37,6 @@ app = typer.Typer(
 )
 
 Masked = Annotated[float, typer.Option(help="Weight of telling what is hidden; 0 is off.")]
-Seed = Annotated[int | None, typer.Option(help="Repeats a run.")]
 
 
 @app.command("text")
@@ -80,13 +91,13 @@ def text(
 @app.command("behaviour")
 def behaviour(
     file: File,
-    out: Annotated[Path, typer.Option(help="Folder for the model.")],
+    out: ModelOut,
     config: Annotated[
         Path | None, typer.Option(help="run.toml of the fit that will follow; flags go over it.")
     ] = None,
     until: Until = None,
     encoder: EncoderName = None,
-    size: Annotated[str | None, typer.Option(help="small, medium or large.")] = None,
+    size: Size = None,
     masked: Masked = 1.0,
     next_event: Annotated[
         float, typer.Option(help="Weight of telling next events; 0 is off.")
@@ -104,15 +115,11 @@ def behaviour(
     json: output.Json = False,
 ) -> None:
     """Learn what histories teach of themselves: hidden events, next events, alike views."""
-    settings = read_run_config(
-        config,
-        {
-            "data": data_flags(user, item, time, unit),
-            "split": {"until": until},
-            "model": {"encoder": encoder, "size": size, "seed": seed},
-            "training": {"device": device},
-        },
-    )
+    settings = run_of(
+        config, user=user, item=item, time=time, unit=unit, until=until, encoder=encoder, size=size,
+        seed=seed, device=device,
+    )  # fmt: skip
+
     from dataclasses import replace
 
     from recency.training.pretraining import BehaviourPretraining

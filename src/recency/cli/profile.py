@@ -1,7 +1,7 @@
 """``recency doctor --profile``: what the machine can do, and where a training step's time goes."""
 
 import io
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -9,13 +9,11 @@ from rich.console import Console
 from rich.table import Table
 
 from recency.cli import output
-from recency.cli.fit import training_log
+from recency.cli.reading import training_log
 from recency.cli.run_config import RunConfig
 
 if TYPE_CHECKING:
     from recency.data.histories import Histories
-    from recency.nn.model import SequenceModel
-    from recency.recommender import SequenceRecommender
     from recency.training.config import TrainConfig
     from recency.training.profile import StepProfile
 
@@ -59,7 +57,8 @@ def profile(settings: RunConfig, file: str | None, n_items: int, seconds: float)
         n_types = 0
     else:
         data, histories, n_items, n_types = _read(file, settings)
-    model = _model(recommender, n_items, n_types)
+    plain = replace(recommender.recipe, heads=())  # profiled is what learns the next item
+    model = plain.model(n_items, n_types)
     output.tell("Measuring the machine, then the training steps …")
     ceiling = measure_ceiling(training.torch_device().type, seconds=seconds / 8)
     found = profile_training(model, histories, training, seconds=seconds)
@@ -96,27 +95,12 @@ def text(facts: dict[str, Any]) -> str:
 
 
 def _read(file: str, settings: RunConfig) -> tuple[str, "Histories", int, int]:
-    from recency.data.histories import Histories
-    from recency.data.intake import Vocabs
+    from recency.data.prepared import rows_of
 
     log = training_log(file, settings)
-    vocabs = Vocabs.of(log)
-    histories = Histories.build(log, vocabs.users, vocabs.items, vocabs.types)
+    vocabs, histories = rows_of(log)
     said = f"{log.n_events:,} events, {log.n_items:,} items"
     return said, histories, len(vocabs.items), len(vocabs.types)
-
-
-def _model(recommender: "SequenceRecommender", n_items: int, n_types: int) -> "SequenceModel":
-    from recency.nn.model import SequenceModel
-
-    return SequenceModel(
-        recommender.encoder,
-        n_items,
-        n_types,
-        recommender.inputs,
-        recommender.request_time,
-        recommender.experts,
-    )
 
 
 def _facts(found: "StepProfile", training: "TrainConfig") -> dict[str, Any]:

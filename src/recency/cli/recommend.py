@@ -1,24 +1,22 @@
 """``recency recommend``: ask a saved model."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from recency.cli import output
+from recency.cli.options import At, Folder
+from recency.cli.reading import asked_at
 
 if TYPE_CHECKING:
     from recency.asking.selection import SelectionArgs
 
 
 def recommend(
-    folder: Annotated[Path, typer.Argument(help="Folder of the model.")],
+    folder: Folder,
     user: Annotated[list[str], typer.Option(help="User id; may be given several times.")],
     k: Annotated[int, typer.Option("--k", "-k", help="Items a user.")] = 10,
-    at: Annotated[
-        str | None,
-        typer.Option(help="Instant of the question, or 'now'; default: after the newest event."),
-    ] = None,
+    at: At = None,
     repeats: Annotated[
         bool, typer.Option(help="Whether items of the history may come again.")
     ] = True,
@@ -45,8 +43,6 @@ def recommend(
     json: output.Json = False,
 ) -> None:
     """Rank items for users of a saved model."""
-    from datetime import UTC, datetime
-
     from recency.loading import load
 
     rules = _rules(
@@ -60,11 +56,8 @@ def recommend(
     model = load(folder)
     users = [model.users.coerce(one) for one in user]
     rules["repeats"], rules["categories"] = repeats, category
-    found = model.recommend(users, k, at=datetime.now(UTC) if at == "now" else at, **rules)
-    frame = found.to_frame()
-    if model.catalogue is not None:
-        titles = model.catalogue.titles(frame["item_id"].to_list())
-        frame = frame.with_columns(title=output.series(titles))
+    found = model.recommend(users, k, at=asked_at(at), **rules)
+    frame = output.titled(found.to_frame(), model.catalogue)
     facts = {
         "model_version": found.model_version,
         "at": output.instant(found.at),

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recency.cli import output
-from recency.cli.fit import Device, EncoderName, data_flags, events, instant
-from recency.cli.inspect import File, Item, Time, Unit, User
+from recency.cli.options import Config, Device, EncoderName, File, Item, Seed, Time, Unit, User
 from recency.cli.progress import replay_bar, training_bar
-from recency.cli.run_config import RunConfig, read_run_config
+from recency.cli.reading import events, instant
+from recency.cli.run_config import RunConfig
+from recency.cli.run_flags import run_of
 
 if TYPE_CHECKING:
     from recency.data.log import Log
@@ -34,11 +35,11 @@ def replay(
     k: Annotated[int, typer.Option("--k", "-k", help="Length of the lists.", min=1)] = 10,
     max_targets: Annotated[int | None, typer.Option(help="Ask at most so many.", min=1)] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the curves: a .png file.")] = None,
-    config: Annotated[Path | None, typer.Option(help="run.toml; flags go over it.")] = None,
+    config: Config = None,
     encoder: EncoderName = None,
     epochs: Annotated[int | None, typer.Option(help="Most passes of a fit.")] = None,
     device: Device = None,
-    seed: Annotated[int | None, typer.Option(help="Repeats a run.")] = None,
+    seed: Seed = None,
     user: User = None,
     item: Item = None,
     time: Time = None,
@@ -52,13 +53,14 @@ def replay(
 
     if picture is not None and picture.suffix.lower() != ".png":
         raise ConfigError(f"expected a picture ending in .png, found {str(picture)!r}.")
-    settings = read_run_config(
-        config,
-        {
-            "data": data_flags(user, item, time, unit),
-            "model": {"encoder": encoder, "seed": seed},
-            "training": {"epochs": epochs, "device": device},
-        },
+    settings = run_of(
+        config, user=user, item=item, time=time, unit=unit, encoder=encoder, seed=seed,
+        epochs=epochs, device=device,
+    )  # fmt: skip
+    settings.refuse(
+        ensemble="one model lives through the log",
+        content="a replay learns from events alone",
+        profiles="a replay learns from events alone",
     )
     log = events(file, settings)
     past, rest = log.split_at(instant(log, start))

@@ -177,6 +177,19 @@ class RunConfig:
             heads=of_tables(self.model.heads),
         )
 
+    def refuse(self, **reasons: str) -> None:
+        """Refuse sections that a command cannot honour, each with its reason.
+
+        Raises:
+            ConfigError: the file has some of them.
+        """
+        faults = [
+            f"{why}, but run.toml has a section [{name}]; leave it out here."
+            for name, why in reasons.items()
+            if getattr(self, name) is not None
+        ]
+        raise_all(faults, ConfigError)
+
     def _encoder(self) -> "Encoder":
         """Make the encoder from the size, what overrides it, and its own section."""
         from recency.nn.encoders import ENCODERS, arguments_of, make_encoder
@@ -201,7 +214,8 @@ def read_run_config(
 
     Args:
         path: None takes the defaults.
-        changes: Section to keys to values; None as a value changes nothing.
+        changes: Section to keys to values; None as a value changes nothing, a table goes over the
+            file's key by key.
 
     Raises:
         ConfigError: the file is no TOML, or a section, key or value is wrong; all together.
@@ -217,8 +231,20 @@ def read_run_config(
     for section, values in (changes or {}).items():
         given = {key: value for key, value in values.items() if value is not None}
         if given:
-            table[section] = {**table.get(section, {}), **given}
+            table[section] = _over(table.get(section, {}), given)
     return _config(table, str(path or "the command line"))
+
+
+def _over(section: Any, given: Mapping[str, Any]) -> Any:
+    """Lay keys over a section, and tables in it over its own; what is none is left to be told."""
+    if not isinstance(section, dict):
+        return section
+    laid = dict(section)
+    for key, value in given.items():
+        below = laid.get(key)
+        both = isinstance(below, dict) and isinstance(value, dict)
+        laid[key] = {**below, **value} if both else value
+    return laid
 
 
 def _config(table: dict[str, Any], where: str) -> RunConfig:

@@ -1,15 +1,15 @@
 """``recency search``: items of a saved model by words, or like an item."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from recency.cli import output
+from recency.cli.options import Folder
 
 
 def search(
-    folder: Annotated[Path, typer.Argument(help="Folder of the model.")],
+    folder: Folder,
     words: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
     like: Annotated[str | None, typer.Option(help="An item to find others like.")] = None,
     by: Annotated[str, typer.Option(help="With --like: behaviour, content or both.")] = "behaviour",
@@ -30,11 +30,7 @@ def search(
         found = model.similar_items(model.items.coerce(like), k, by=cast(By, by))
     else:
         found = model.search(str(words), k)
-    frame = found.to_frame().select("rank", "item_id", "score")
-    if model.catalogue is not None:
-        frame = frame.with_columns(
-            title=output.series(model.catalogue.titles(frame["item_id"].to_list()))
-        )
+    frame = output.titled(found.to_frame().select("rank", "item_id", "score"), model.catalogue)
     asked = {"words": words} if like is None else {"like": like, "by": by}
     facts = {**asked, "model_version": found.model_version, "items": frame.to_dicts()}
     output.result(facts, as_json=json, text=lambda _: output.table(frame))

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recency.cli import output
-from recency.cli.inspect import DropBad, File, Item, Names, Time, TimeFormat, TimeZone, Unit, User
-from recency.cli.inspect import read as read_file
+from recency.cli.options import DropBad, File, Item, Names, Time, TimeFormat, TimeZone, Unit, User
+from recency.cli.reading import instant, log_by_flags
 
 if TYPE_CHECKING:
     from recency.data.log import Log
@@ -33,8 +33,8 @@ def split(
     json: output.Json = False,
 ) -> None:
     """Cut a log by time into train and test (and valid, with two cuts)."""
-    log = read_file(file, user, item, time, unit, time_zone, time_format, names, drop_bad)
-    cuts = [_instant(log, one, time_zone) for one in at]
+    log = log_by_flags(file, user, item, time, unit, time_zone, time_format, names, drop_bad)
+    cuts = [instant(log, one, time_zone) for one in at]
     parts = log.split_at(*cuts)
     stems = _NAMES.get(len(parts)) or [f"part-{n}" for n in range(len(parts))]
     out.mkdir(parents=True, exist_ok=True)
@@ -44,16 +44,6 @@ def split(
         facts.append(_facts(out / f"{stem}.parquet", part))
     whole: dict[str, Any] = {"cuts": [output.instant(cut) for cut in cuts], "parts": facts}
     output.result(whole, as_json=json, text=_text)
-
-
-def _instant(log: "Log", at: str, time_zone: str) -> int:
-    from recency.units import parse_instant
-
-    try:
-        share = float(at)
-    except ValueError:
-        return parse_instant(at, time_zone)
-    return log.quantile(share)
 
 
 def _facts(path: Path, part: "Log") -> dict[str, Any]:

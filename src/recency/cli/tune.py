@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recency.cli import output
-from recency.cli.fit import Device, EncoderName, Until, data_flags, log_to_learn
-from recency.cli.inspect import File, Item, Time, Unit, User
+from recency.cli.options import Device, EncoderName, File, Item, Time, Unit, Until, User
 from recency.cli.progress import tuning_bar
-from recency.cli.run_config import RunConfig, read_run_config
-from recency.errors import ConfigError
+from recency.cli.reading import log_to_learn
+from recency.cli.run_config import RunConfig
+from recency.cli.run_flags import run_of
 
 if TYPE_CHECKING:
     from recency.tuning.result import TuningResult
@@ -47,18 +47,10 @@ def tune(
     json: output.Json = False,
 ) -> None:
     """Search good settings by trials on the newest events."""
-    settings = read_run_config(
-        config,
-        {
-            "data": data_flags(user, item, time, unit),
-            "split": {"until": until},
-            "model": {"encoder": encoder, "size": size, "seed": seed},
-            "training": {"epochs": epochs, "device": device},
-            "tune": {
-                "trials": trials, "minutes": minutes, "workers": workers,
-                "folds": folds, "horizon": horizon,
-            },
-        },
+    settings = run_of(
+        config, user=user, item=item, time=time, unit=unit, until=until, encoder=encoder, size=size,
+        seed=seed, epochs=epochs, device=device, trials=trials, minutes=minutes, workers=workers,
+        folds=folds, horizon=horizon,
     )  # fmt: skip
     began = perf_counter()
     found = _search(file, out, settings)
@@ -69,11 +61,9 @@ def tune(
 
 def _search(file: str, out: Path, settings: RunConfig) -> "TuningResult":
     """Go on with the study of a folder; an interrupt from the keyboard ends it in words."""
-    if settings.ensemble is not None:
-        raise ConfigError(
-            "one model is tuned at a time, but run.toml has a section [ensemble]; leave it out "
-            "while tuning."
-        )
+    settings.refuse(
+        ensemble="one model is tuned at a time", content="trials learn from events alone"
+    )
     from recency.tuning.tune import tune as search
 
     start = settings.recommender()
