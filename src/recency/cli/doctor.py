@@ -15,8 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from recency import __version__
-from recency.cli import output
-from recency.cli.options import EncoderName
+from recency.cli import options, output
 from recency.errors import ConfigError, RecencyError
 
 _PACKAGES = ("torch", "polars", "numpy", "scipy", "fastapi", "uvicorn", "pydantic", "matplotlib")
@@ -29,7 +28,7 @@ def doctor(
     ] = False,
     log: Annotated[str | None, typer.Option(help="Event file to profile; default: drawn.")] = None,
     config: Annotated[Path | None, typer.Option(help="run.toml of the profiled model.")] = None,
-    encoder: EncoderName = None,
+    encoder: options.EncoderName = None,
     dim: Annotated[int | None, typer.Option(help="Width of the encoder.")] = None,
     layers: Annotated[int | None, typer.Option(help="Layers or blocks of the encoder.")] = None,
     experts: Annotated[

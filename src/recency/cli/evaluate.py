@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recency.cli import output
-from recency.cli.options import Config, File, Folder, Item, Time, Unit, User
+from recency.cli import options, output
 from recency.cli.reading import events
 from recency.cli.run_flags import run_of
 from recency.errors import DataError
@@ -15,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def evaluate(
-    folder: Folder,
-    file: File,
-    config: Config = None,
+    folder: options.Folder,
+    file: options.File,
+    config: options.Config = None,
     k: Annotated[
         list[int] | None, typer.Option("--k", "-k", help="Length of the lists; may repeat.")
     ] = None,
@@ -30,10 +29,10 @@ def evaluate(
     targets: Annotated[str | None, typer.Option(help="event or basket.")] = None,
     max_targets: Annotated[int | None, typer.Option(help="Judge on at most so many.")] = None,
     baselines: Annotated[bool, typer.Option(help="Show the baselines beside.")] = True,
-    user: User = None,
-    item: Item = None,
-    time: Time = None,
-    unit: Unit = None,
+    user: options.User = None,
+    item: options.Item = None,
+    time: options.Time = None,
+    unit: options.Unit = None,
     json: output.Json = False,
 ) -> None:
     """Judge a saved model on the events after its cut, baselines beside it."""

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from recency.cli import output
-from recency.cli.options import At, Folder
+from recency.cli import options, output
 from recency.cli.reading import asked_at
 
 if TYPE_CHECKING:
@@ -16,12 +15,12 @@ _SHOWN = 10  # events, those that bring most
 
 
 def explain(
-    folder: Folder,
+    folder: options.Folder,
     user: Annotated[str, typer.Option(help="User id.")],
     item: Annotated[
         str | None, typer.Option(help="Item id; default: the first of the user's list.")
     ] = None,
-    at: At = None,
+    at: options.At = None,
     without: Annotated[
         list[int] | None,
         typer.Option(help="Event to leave out, by how many events ago (1: the newest); repeats."),

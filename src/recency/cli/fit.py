@@ -9,24 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recency.cli import output
+from recency.cli import options, output
 from recency.cli.content import content_of
 from recency.cli.ensemble import fit_ensemble, refuse_beside_ensemble
-from recency.cli.options import (
-    Config,
-    Device,
-    EncoderName,
-    File,
-    Item,
-    Items,
-    ModelOut,
-    Seed,
-    Size,
-    Time,
-    Unit,
-    Until,
-    User,
-)
 from recency.cli.progress import training_bar
 from recency.cli.reading import items_of, log_to_learn, people_of
 from recency.cli.run_config import RunConfig
@@ -53,30 +38,30 @@ RunDir = Annotated[
 
 
 def fit(
-    file: File,
-    out: ModelOut,
-    config: Config = None,
-    until: Until = None,
-    items: Items = None,
+    file: options.File,
+    out: options.ModelOut,
+    config: options.Config = None,
+    until: options.Until = None,
+    items: options.Items = None,
     users: Annotated[
         str | None, typer.Option(help="User file: profiles of any columns, read with the events.")
     ] = None,
     text: Text = None,
     vectors: Vectors = None,
-    encoder: EncoderName = None,
-    size: Size = None,
+    encoder: options.EncoderName = None,
+    size: options.Size = None,
     epochs: Annotated[int | None, typer.Option(help="Most passes over the events.")] = None,
-    device: Device = None,
-    seed: Seed = None,
+    device: options.Device = None,
+    seed: options.Seed = None,
     init_from: Annotated[
         Path | None, typer.Option(help="Model to start from; its item ids mean the same items.")
     ] = None,
     tracker: TrackerNames = None,
     run_dir: RunDir = None,
-    user: User = None,
-    item: Item = None,
-    time: Time = None,
-    unit: Unit = None,
+    user: options.User = None,
+    item: options.Item = None,
+    time: options.Time = None,
+    unit: options.Unit = None,
     json: output.Json = False,
 ) -> None:
     """Learn from an event file and save the model."""

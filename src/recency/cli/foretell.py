@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from recency.cli import output
-from recency.cli.options import At
+from recency.cli import options, output
 from recency.cli.reading import asked_at
 
 
@@ -22,7 +21,7 @@ def foretell(
     horizon: Annotated[
         list[str] | None, typer.Option(help="Chance of an event within it, such as 30d.")
     ] = None,
-    at: At = None,
+    at: options.At = None,
     json: output.Json = False,
 ) -> None:
     """Tell ratings (items), chances (event type) or the time of the next event (neither)."""

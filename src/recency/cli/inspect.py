@@ -6,31 +6,20 @@ from typing import Annotated
 
 import typer
 
-from recency.cli import output
-from recency.cli.options import (
-    DropBad,
-    File,
-    Item,
-    Names,
-    Time,
-    TimeFormat,
-    TimeZone,
-    Unit,
-    User,
-)
+from recency.cli import options, output
 from recency.cli.reading import log_by_flags
 
 
 def inspect(
-    file: File,
-    user: User = None,
-    item: Item = None,
-    time: Time = None,
-    unit: Unit = None,
-    time_zone: TimeZone = "UTC",
-    time_format: TimeFormat = None,
-    names: Names = None,
-    drop_bad: DropBad = False,
+    file: options.File,
+    user: options.User = None,
+    item: options.Item = None,
+    time: options.Time = None,
+    unit: options.Unit = None,
+    time_zone: options.TimeZone = "UTC",
+    time_format: options.TimeFormat = None,
+    names: options.Names = None,
+    drop_bad: options.DropBad = False,
     picture: Annotated[
         Path | None, typer.Option(help="Draw it: a .png, .svg or .html file.")
     ] = None,

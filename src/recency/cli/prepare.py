@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recency.cli import output
-from recency.cli.options import DropBad, File, Item, Time, TimeFormat, TimeZone, Unit, User
+from recency.cli import options, output
 from recency.cli.progress import preparation_bar
 from recency.cli.run_flags import columns_of
 from recency.errors import ConfigError
@@ -17,18 +16,18 @@ if TYPE_CHECKING:
 
 
 def prepare(
-    file: File,
+    file: options.File,
     out: Annotated[Path, typer.Option(help="Folder for the arrays; `recency fit` reads it.")],
     until: Annotated[
         str | None, typer.Option(help="Leave out events at or after this instant.")
     ] = None,
-    user: User = None,
-    item: Item = None,
-    time: Time = None,
-    unit: Unit = None,
-    time_zone: TimeZone = "UTC",
-    time_format: TimeFormat = None,
-    drop_bad: DropBad = False,
+    user: options.User = None,
+    item: options.Item = None,
+    time: options.Time = None,
+    unit: options.Unit = None,
+    time_zone: options.TimeZone = "UTC",
+    time_format: options.TimeFormat = None,
+    drop_bad: options.DropBad = False,
     json: output.Json = False,
 ) -> None:
     """Turn an event file, larger than memory if need be, into what training reads."""

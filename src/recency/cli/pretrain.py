@@ -10,20 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recency.cli import output
-from recency.cli.options import (
-    Device,
-    EncoderName,
-    File,
-    Item,
-    ModelOut,
-    Seed,
-    Size,
-    Time,
-    Unit,
-    Until,
-    User,
-)
+from recency.cli import options, output
 from recency.cli.progress import pretraining_bar, training_bar
 from recency.cli.reading import log_to_learn
 from recency.cli.run_flags import run_of
@@ -58,8 +45,8 @@ def text(
     ] = 0,
     epochs: Annotated[int, typer.Option(help="Passes over the texts.")] = 3,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate.")] = None,
-    device: Device = None,
-    seed: Seed = 0,
+    device: options.Device = None,
+    seed: options.Seed = 0,
     json: output.Json = False,
 ) -> None:
     """Train a text encoder on the shop's own item texts: no events, no labels.
@@ -90,14 +77,14 @@ def text(
 
 @app.command("behaviour")
 def behaviour(
-    file: File,
-    out: ModelOut,
+    file: options.File,
+    out: options.ModelOut,
     config: Annotated[
         Path | None, typer.Option(help="run.toml of the fit that will follow; flags go over it.")
     ] = None,
-    until: Until = None,
-    encoder: EncoderName = None,
-    size: Size = None,
+    until: options.Until = None,
+    encoder: options.EncoderName = None,
+    size: options.Size = None,
     masked: Masked = 1.0,
     next_event: Annotated[
         float, typer.Option(help="Weight of telling next events; 0 is off.")
@@ -106,12 +93,12 @@ def behaviour(
         float, typer.Option(help="Weight of finding views of one history alike; 0 is off.")
     ] = 0.1,
     epochs: Annotated[int, typer.Option(help="Passes over the events.")] = 10,
-    device: Device = None,
-    seed: Seed = None,
-    user: User = None,
-    item: Item = None,
-    time: Time = None,
-    unit: Unit = None,
+    device: options.Device = None,
+    seed: options.Seed = None,
+    user: options.User = None,
+    item: options.Item = None,
+    time: options.Time = None,
+    unit: options.Unit = None,
     json: output.Json = False,
 ) -> None:
     """Learn what histories teach of themselves: hidden events, next events, alike views."""

@@ -4,8 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recency.cli import output
-from recency.cli.options import At, Folder
+from recency.cli import options, output
 from recency.cli.reading import asked_at
 
 if TYPE_CHECKING:
@@ -13,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def recommend(
-    folder: Folder,
+    folder: options.Folder,
     user: Annotated[list[str], typer.Option(help="User id; may be given several times.")],
     k: Annotated[int, typer.Option("--k", "-k", help="Items a user.")] = 10,
-    at: At = None,
+    at: options.At = None,
     repeats: Annotated[
         bool, typer.Option(help="Whether items of the history may come again.")
     ] = True,

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recency.cli import output
-from recency.cli.options import Config, Device, EncoderName, File, Item, Seed, Time, Unit, User
+from recency.cli import options, output
 from recency.cli.progress import replay_bar, training_bar
 from recency.cli.reading import events, instant
 from recency.cli.run_config import RunConfig
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def replay(
-    file: File,
+    file: options.File,
     update: Annotated[str, typer.Option(help="Time between two rounds of learning.")] = "1h",
     delay: Annotated[str, typer.Option(help="How old an event is when it is learned.")] = "5min",
     start: Annotated[
@@ -35,15 +34,15 @@ def replay(
     k: Annotated[int, typer.Option("--k", "-k", help="Length of the lists.", min=1)] = 10,
     max_targets: Annotated[int | None, typer.Option(help="Ask at most so many.", min=1)] = None,
     picture: Annotated[Path | None, typer.Option(help="Draw the curves: a .png file.")] = None,
-    config: Config = None,
-    encoder: EncoderName = None,
+    config: options.Config = None,
+    encoder: options.EncoderName = None,
     epochs: Annotated[int | None, typer.Option(help="Most passes of a fit.")] = None,
-    device: Device = None,
-    seed: Seed = None,
-    user: User = None,
-    item: Item = None,
-    time: Time = None,
-    unit: Unit = None,
+    device: options.Device = None,
+    seed: options.Seed = None,
+    user: options.User = None,
+    item: options.Item = None,
+    time: options.Time = None,
+    unit: options.Unit = None,
     json: output.Json = False,
 ) -> None:
     """Fit on what came first, then replay the rest: predict, reveal after a delay, learn."""

@@ -4,12 +4,11 @@ from typing import Annotated
 
 import typer
 
-from recency.cli import output
-from recency.cli.options import Folder
+from recency.cli import options, output
 
 
 def search(
-    folder: Folder,
+    folder: options.Folder,
     words: Annotated[str | None, typer.Argument(help="What to look for.")] = None,
     like: Annotated[str | None, typer.Option(help="An item to find others like.")] = None,
     by: Annotated[str, typer.Option(help="With --like: behaviour, content or both.")] = "behaviour",

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recency.cli import output
-from recency.cli.options import DropBad, File, Item, Names, Time, TimeFormat, TimeZone, Unit, User
+from recency.cli import options, output
 from recency.cli.reading import instant, log_by_flags
 
 if TYPE_CHECKING:
@@ -16,20 +15,20 @@ _NAMES = {2: ("train", "test"), 3: ("train", "valid", "test")}
 
 
 def split(
-    file: File,
+    file: options.File,
     at: Annotated[
         list[str],
         typer.Option(help="Instant, or share of the events such as 0.9; may be given again."),
     ],
     out: Annotated[Path, typer.Option(help="Folder for train.parquet and test.parquet.")],
-    user: User = None,
-    item: Item = None,
-    time: Time = None,
-    unit: Unit = None,
-    time_zone: TimeZone = "UTC",
-    time_format: TimeFormat = None,
-    names: Names = None,
-    drop_bad: DropBad = False,
+    user: options.User = None,
+    item: options.Item = None,
+    time: options.Time = None,
+    unit: options.Unit = None,
+    time_zone: options.TimeZone = "UTC",
+    time_format: options.TimeFormat = None,
+    names: options.Names = None,
+    drop_bad: options.DropBad = False,
     json: output.Json = False,
 ) -> None:
     """Cut a log by time into train and test (and valid, with two cuts)."""

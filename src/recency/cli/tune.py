@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from recency.cli import output
-from recency.cli.options import Device, EncoderName, File, Item, Time, Unit, Until, User
+from recency.cli import options, output
 from recency.cli.progress import tuning_bar
 from recency.cli.reading import log_to_learn
 from recency.cli.run_config import RunConfig
@@ -21,7 +20,7 @@ _INTERRUPTED = 130  # as shells have it
 
 
 def tune(
-    file: File,
+    file: options.File,
     out: Annotated[Path, typer.Option(help="Folder for the study; the same again goes on.")],
     config: Annotated[
         Path | None, typer.Option(help="run.toml to start from; [tune.space] says what is tried.")
@@ -34,16 +33,16 @@ def tune(
         typer.Option(help="Judge by so many windows of a cross-validation over time."),
     ] = None,
     horizon: Annotated[str | None, typer.Option(help="Length of such a window, as 7d.")] = None,
-    until: Until = None,
-    encoder: EncoderName = None,
+    until: options.Until = None,
+    encoder: options.EncoderName = None,
     size: Annotated[str | None, typer.Option(help="small, medium or large: the start.")] = None,
     epochs: Annotated[int | None, typer.Option(help="Most passes of a trial.")] = None,
-    device: Device = None,
+    device: options.Device = None,
     seed: Annotated[int | None, typer.Option(help="Of every trial, and of what is tried.")] = None,
-    user: User = None,
-    item: Item = None,
-    time: Time = None,
-    unit: Unit = None,
+    user: options.User = None,
+    item: options.Item = None,
+    time: options.Time = None,
+    unit: options.Unit = None,
     json: output.Json = False,
 ) -> None:
     """Search good settings by trials on the newest events."""
