@@ -8,6 +8,7 @@
 [experts]   see recency.ExpertConfig
 [domains]   see recency.DomainConfig: several catalogues in one log
 [profiles]  see recency.ProfileConfig: what is made of recency fit --users
+[content]   text, vectors and more: what items are known by beside their events
 [training]  see recency.TrainConfig; [training.augmentation] and [training.contrast] for small logs
 [ensemble]  seeds, encoders, baselines, fusion, valid_share: several models that answer as one
 [evaluate]  k, history, repeats, reading, ties, targets, max_targets
@@ -18,6 +19,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -137,6 +139,25 @@ class TuneSection:
     horizon: str | float = "7d"
     prune: bool = True
     space: dict[str, Any] = field(default_factory=dict)
+
+
+_PLAIN: dict[str, type] = {
+    "data": DataSection,
+    "split": SplitSection,
+    "model": ModelSection,
+    "encoder": dict,
+    "content": ContentSection,
+    "ensemble": EnsembleSection,
+    "evaluate": EvaluateSection,
+    "tune": TuneSection,
+}
+_WITH_TORCH = {
+    "inputs": "recency.nn.inputs.InputConfig",
+    "experts": "recency.nn.experts.ExpertConfig",
+    "domains": "recency.nn.domains.DomainConfig",
+    "profiles": "recency.nn.profile.ProfileConfig",
+    "training": "recency.training.config.TrainConfig",
+}
 
 
 @dataclass(frozen=True)
@@ -264,37 +285,12 @@ def _config(table: dict[str, Any], where: str) -> RunConfig:
 
 def _kinds(table: dict[str, Any]) -> dict[str, type]:
     """Name the class of each section that the table has; torch is imported only if need be."""
-    kinds: dict[str, type] = {
-        "data": DataSection,
-        "split": SplitSection,
-        "model": ModelSection,
-        "encoder": dict,
-        "content": ContentSection,
-        "ensemble": EnsembleSection,
-        "evaluate": EvaluateSection,
-        "tune": TuneSection,
-    }
-    if "inputs" in table:
-        from recency.nn.inputs import InputConfig
-
-        kinds["inputs"] = InputConfig
-    if "experts" in table:
-        from recency.nn.experts import ExpertConfig
-
-        kinds["experts"] = ExpertConfig
-    if "domains" in table:
-        from recency.nn.domains import DomainConfig
-
-        kinds["domains"] = DomainConfig
-    if "profiles" in table:
-        from recency.nn.profile import ProfileConfig
-
-        kinds["profiles"] = ProfileConfig
-    if "training" in table:
-        from recency.training.config import TrainConfig
-
-        kinds["training"] = TrainConfig
-    return {name: kind for name, kind in kinds.items() if name in table}
+    kinds = {name: kind for name, kind in _PLAIN.items() if name in table}
+    for name, place in _WITH_TORCH.items():
+        if name in table:
+            module, _, kind = place.rpartition(".")
+            kinds[name] = getattr(import_module(module), kind)
+    return kinds
 
 
 def _checked(kind: type, values: dict[str, Any], name: str, faults: list[str]) -> Any:
