@@ -263,8 +263,10 @@ def _over(section: Any, given: Mapping[str, Any]) -> Any:
     laid = dict(section)
     for key, value in given.items():
         below = laid.get(key)
-        both = isinstance(below, dict) and isinstance(value, dict)
-        laid[key] = {**below, **value} if both else value
+        if isinstance(below, dict) and isinstance(value, dict):
+            laid[key] = below | value
+        else:
+            laid[key] = value
     return laid
 
 
