@@ -106,6 +106,16 @@ def test_a_profile_tells_what_a_first_event_does_not(own: SequenceRecommender) -
     assert right(own, NEW) == 1.0
 
 
+def test_a_fit_that_fails_leaves_what_was_learned(own: SequenceRecommender, tmp_path: Path) -> None:
+    known, told = own.known_profiles, own.recommend(NEW)
+    with pytest.raises(ConfigError, match="found no table of users"):
+        own.fit(country_log())
+    assert known is not None and own.known_profiles is known
+    assert own.recommend(NEW) == told
+    own.save(tmp_path / "again")
+    assert SequenceRecommender.load(tmp_path / "again").recommend(NEW) == told
+
+
 def test_without_profiles_a_first_event_tells_nothing() -> None:
     model = model_of(None).fit(country_log())
     hello(model, NEW)
