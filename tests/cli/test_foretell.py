@@ -78,6 +78,9 @@ def test_what_cannot_be_asked_is_said(shop):
     assert isinstance(run.exception, ConfigError) and "one of them" in str(run.exception)
     run = CliRunner().invoke(app, ["foretell", str(shop), "--user", "u1", "--event-type", "like"])
     assert "no head for 'like within 30 d'" in str(run.exception)
+    several = ["--event-type", "buy", "--horizon", "6h", "--horizon", "1d"]
+    run = CliRunner().invoke(app, ["foretell", str(shop), "--user", "u1", *several])
+    assert isinstance(run.exception, ConfigError) and "found several" in str(run.exception)
 
 
 def test_a_run_file_names_heads(tmp_path):
