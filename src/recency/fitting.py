@@ -98,9 +98,13 @@ def fitted(recipe: Recipe, log: Log | Prepared, told: Told) -> Fitted:
     study_heads(model, histories, vocabs)
     surroundings.join(model, vocabs, items, told.content)
     result = train_guarded(
-        model, histories, recipe.training,
-        seed=recipe.seed, progress=told.progress, tracker=trackers,
-    )  # fmt: skip
+        model,
+        histories,
+        recipe.training,
+        seed=recipe.seed,
+        progress=told.progress,
+        tracker=trackers,
+    )
     surroundings.settle(model, vocabs, histories, items)
     return Fitted(model, vocabs, histories, surroundings, items, log.end, result, transferred)
 
