@@ -7,6 +7,7 @@ Its settings are a recipe (`recency.recipe`). What a fit does, step by step, is 
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self, Unpack
@@ -245,13 +246,22 @@ class SequenceRecommender(Asking):
             DataError: there is nothing to learn from.
         """
         live, histories = self.live, self.live.timelines.histories()
-        with self._beside.learning_on(live.model, live.vocabs, self.catalogue):
+        with self.learning_on():
             self.training_result = learn_on(
                 live.model, histories, n_events, self.training, epochs=epochs, seed=self.seed
             )
         self.cut = live.now
         self._stand(live.vocabs, histories)
         return self
+
+    def learning_on(self, n_items: int | None = None) -> AbstractContextManager[None]:
+        """Let ``live.model`` grow, and read what is known beside events, while its weights move.
+
+        Args:
+            n_items: How many of the items known by now it may know; None is all.
+        """
+        live = self.live
+        return self._beside.learning_on(live.model, live.vocabs, self.catalogue, n_items)
 
     def relearned(self, *, states_stand: bool) -> None:
         """Go on after the weights of ``live.model`` were moved in place.

@@ -26,6 +26,7 @@ from recency.data.domains import domain_codes
 from recency.data.histories import Histories
 from recency.data.intake import Vocabs
 from recency.data.profiles import Profiles, sizes_of
+from recency.data.vocab import Vocab
 from recency.live.live_model import LiveModel
 from recency.live.people import know_people, profiles_for, shrinkage_of
 from recency.model_folder import read_adaptor, read_profiles
@@ -118,17 +119,31 @@ class Surroundings:
 
     @contextmanager
     def learning_on(
-        self, model: SequenceModel, vocabs: Vocabs, items: Catalogue | None
+        self,
+        model: SequenceModel,
+        vocabs: Vocabs,
+        items: Catalogue | None,
+        n_items: int | None = None,
     ) -> Iterator[None]:
-        """Give a model rows for what is new, made of what is known of it; then let it learn on."""
+        """Give a model rows for what is new, made of what is known of it; then let it learn on.
+
+        Args:
+            model: Changed in place.
+            vocabs: Its rows, and those of what came since.
+            items: What is known of items.
+            n_items: How many items of the vocabulary may be known to it; None is all.
+        """
         n_known = model.n_items
-        model.grow(len(vocabs.items), len(vocabs.types), seed=self._seed)
+        rows = vocabs.items
+        if n_items is not None and n_items < len(rows):
+            rows = Vocab.from_ids(rows.ids.head(n_items))
+        model.grow(len(rows), len(vocabs.types), seed=self._seed)
         if self.adaptor is not None:
-            self.adaptor.fill(model, vocabs.items, n_known)
+            self.adaptor.fill(model, rows, n_known)
         if self.attributes is not None:
-            self.attributes.join(model, items, vocabs.items)
+            self.attributes.join(model, items, rows)
         if self._domains is not None:
-            join(model, domain_codes(vocabs.items, items)[0], self._domains, self._seed)
+            join(model, domain_codes(rows, items)[0], self._domains, self._seed)
         try:
             yield
         finally:

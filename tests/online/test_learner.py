@@ -7,6 +7,8 @@ import numpy as np
 import polars as pl
 import torch
 
+import recency as rc
+from recency.data.catalogue import Catalogue
 from recency.data.log import Log
 from recency.online.config import LearnConfig
 from recency.online.drift import Drift
@@ -150,3 +152,21 @@ def test_a_gate_that_trusts_the_wrong_expert_is_put_right(small_shop):
             model.live.model.bias.uniform_(-9, 9, generator=torch.Generator().manual_seed(0))
         ndcg.append(run(Learner(model, LogFeed(log), one))[-1].ndcg)
     assert ndcg[0] > 1.2 * ndcg[1]
+
+
+def test_attributes_of_items_that_come_while_it_learns_are_read(small_shop):
+    frame = pl.concat((small_shop.train.events, small_shop.test.events)).select("item_id").unique()
+    kinds = pl.Series("category", [f"kind {len(one) % 3}" for one in frame["item_id"]])
+    catalogue = Catalogue.from_frame(frame.with_columns(kinds))
+    made = rc.SequenceRecommender(
+        rc.GRU(dim=8),
+        inputs=rc.InputConfig(attributes=("category",)),
+        training=rc.TrainConfig(epochs=1, device="cpu"),
+        experts=None,
+    ).fit(small_shop.train, items=catalogue)
+    learner = Learner(made, LogFeed(small_shop.test), CONFIG)
+    n_learned = made.live.model.n_items
+    assert any(one.whole for one in run(learner))
+    assert made.live.model.events.attributes is not None
+    codes = made.live.model.events.attributes.codes  # of the items that the last whole round knew
+    assert len(codes) > n_learned and (codes[n_learned:] >= 0).any(1).all()

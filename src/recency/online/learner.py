@@ -214,7 +214,6 @@ class Learner:
         since = standing.whole_until
         n_new = int((histories.times >= since).sum())
         standing.whole_until = until
-        model.grow(_n_items(model, histories), len(one.live.vocabs.types), seed=config.seed)
         trust = None if model.experts is None else model.experts.trust.clone()
         settings = replace(
             one.training,
@@ -225,14 +224,15 @@ class Learner:
             checkpoint_dir=None,
         )
         try:
-            one.training_result = train(
-                model,
-                histories,
-                settings,
-                seed=config.seed + standing.number,
-                since=since,
-                replayed=round(config.replayed * n_new),
-            )
+            with one.learning_on(_n_items(model, histories)):
+                one.training_result = train(
+                    model,
+                    histories,
+                    settings,
+                    seed=config.seed + standing.number,
+                    since=since,
+                    replayed=round(config.replayed * n_new),
+                )
         except DataError:  # nothing of it had an earlier event of its own user
             return True  # the model has grown all the same
         finally:
