@@ -170,17 +170,19 @@ def test_a_folder_gives_the_same_answers(
 
 
 def test_learning_on_keeps_what_domains_are_read_and_scored_by(own: SequenceRecommender) -> None:
-    assert own.live.model.heads is not None
-    apart = (own.live.model.heads - own.live.model.items[2:]).detach().clone()
+    assert own.live.model.scored_items is not None
+    apart = (own.live.model.scored_items - own.live.model.items[2:]).detach().clone()
     now = own.live.now
     more = [
         {"user_id": "u1", "item_id": f"b1-{n}", "timestamp": now + n * HOUR, "domain": "books"}
         for n in range(5)
     ]
     own.partial_fit(more)
-    assert own.live.model.heads is not None and len(own.live.model.heads) == len(own.items)
+    assert own.live.model.scored_items is not None and len(own.live.model.scored_items) == len(
+        own.items
+    )
     known = len(apart)
-    moved = (own.live.model.heads[:known] - own.live.model.items[2 : known + 2]).detach()
+    moved = (own.live.model.scored_items[:known] - own.live.model.items[2 : known + 2]).detach()
     assert float((moved - apart).abs().mean()) < 0.5 * float(apart.abs().mean())
     assert share_of_taste(own) > 0.75
     assert "b1-4" in own.recommend(["u1"], k=20, domain="books").items[0]  # new, and in its domain

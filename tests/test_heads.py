@@ -11,7 +11,7 @@ import torch
 import recency as rc
 from recency.data.log import Log
 from recency.errors import ConfigError, DataError, DataWarning, FormatError
-from recency.nn.head_kinds import of_settings
+from recency.nn.heads import heads_of_settings
 from recency.recommender import SequenceRecommender
 from recency.training.checkpoints import weights_of
 from recency.training.config import TrainConfig
@@ -192,7 +192,7 @@ def test_heads_apart_leave_the_next_item_bit_by_bit_as_it_is(split, encoder):
     one, other = (fitted(split[0], *some, epochs=2, encoder=encoder) for some in ((), heads()))
     plain, beside = weights_of(one.live.model), weights_of(other.live.model)
     assert all(torch.equal(plain[name], beside[name]) for name in plain)
-    assert any(name.startswith("other_heads.") for name in beside)
+    assert any(name.startswith("heads.") for name in beside)
 
 
 def test_a_model_that_is_kept_tells_the_same(seen, split, tmp_path):
@@ -416,4 +416,4 @@ def test_an_ensemble_has_no_heads(split):
 
 def test_a_head_of_another_version_is_refused_by_name():
     with pytest.raises(FormatError, match="expected a head of RatingHead, .* found 'MoodHead'"):
-        of_settings([{"name": "MoodHead"}])
+        heads_of_settings([{"name": "MoodHead"}])

@@ -18,7 +18,7 @@ import recency as rc
 from benchmarks.accuracy.splits import CUT
 from benchmarks.heads.features import Events
 from recency.nn.encoders import make_encoder
-from recency.nn.heads import Head
+from recency.nn.head import Head
 from recency.units import SECOND
 
 Settings = Mapping[str, Any]

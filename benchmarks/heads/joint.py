@@ -19,7 +19,7 @@ from benchmarks.heads.judging import mean_gain
 from benchmarks.record import Row
 from recency.evaluation.chances import log_losses
 from recency.evaluation.values import squared_errors
-from recency.nn.heads import Head
+from recency.nn.head import Head
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

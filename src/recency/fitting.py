@@ -22,7 +22,7 @@ from recency.live.live_model import LiveModel
 from recency.model_folder import load_weights, read_catalogue, read_histories, read_vocabs
 from recency.nn.inputs import SPECIAL
 from recency.nn.model import SequenceModel
-from recency.nn.untied import untie
+from recency.nn.scored_items import untie
 from recency.recipe import Recipe
 from recency.storage import Manifest
 from recency.surroundings import Surroundings
@@ -178,7 +178,7 @@ def sizes_of(model: SequenceModel) -> dict[str, int]:
     """Give the sizes by which `restored` makes room for the weights of a model, as JSON."""
     types = model.events.types
     sizes = {"n_items": model.n_items, "n_types": 0 if types is None else len(types) - SPECIAL}
-    if model.heads is not None:
+    if model.scored_items is not None:
         sizes["n_read"] = len(model.items) - SPECIAL
     return sizes
 

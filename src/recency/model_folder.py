@@ -22,6 +22,7 @@ from recency.data.vocab import Vocab
 from recency.errors import FormatError
 from recency.live.live_model import LiveModel
 from recency.nn.model import SequenceModel
+from recency.nn.weight_names import under_new_names
 from recency.storage import Manifest, written_folder
 
 VOCABS = ("users", "items", "types")
@@ -84,7 +85,7 @@ def load_weights(
         FormatError: names or shapes do not fit the model.
     """
     try:
-        model.load_state_dict(load_file(manifest.path(name)))
+        model.load_state_dict(under_new_names(load_file(manifest.path(name))))
     except (SafetensorError, RuntimeError) as fault:
         raise FormatError(
             f"the weights in {manifest.folder} do not fit their settings: {fault}"

@@ -15,8 +15,13 @@ from recency.nn.domains import DomainConfig, domains_of_settings
 from recency.nn.encoder import Encoder
 from recency.nn.encoders import make_encoder
 from recency.nn.experts import ExpertConfig
-from recency.nn.head_kinds import attach, of_settings, to_settings, to_tables
-from recency.nn.heads import Head
+from recency.nn.head import Head
+from recency.nn.heads import (
+    attach_heads,
+    heads_of_settings,
+    settings_of_heads,
+    tables_of_heads,
+)
 from recency.nn.inputs import InputConfig
 from recency.nn.model import RequestTime, SequenceModel
 from recency.nn.profile import ProfileConfig, profiles_of_settings
@@ -57,7 +62,7 @@ class Recipe:
                 self.experts,
                 self.training.temperature,
             )
-            attach(model, self.heads, learned=self.training.head_weights == "learned")
+            attach_heads(model, self.heads, learned=self.training.head_weights == "learned")
             model.scored_apart = self.domains is not None and self.domains.rank > 0
             return model
 
@@ -71,7 +76,7 @@ class Recipe:
             "experts": None if self.experts is None else asdict(self.experts),
             "fallback_half_life": self.fallback_half_life,
             "seed": self.seed,
-            "heads": to_settings(self.heads),
+            "heads": settings_of_heads(self.heads),
             **({} if self.domains is None else {"domains": asdict(self.domains)}),
         }
 
@@ -79,7 +84,7 @@ class Recipe:
         """Give the sections of ``run.toml`` of which a training is not told."""
         model: dict[str, Any] = {"fallback_half_life": self.fallback_half_life}
         if self.heads:
-            model["heads"] = to_tables(self.heads)
+            model["heads"] = tables_of_heads(self.heads)
         sections = {"model": model}
         for name, config in (("domains", self.domains), ("profiles", self.profiles)):
             if config is not None:
@@ -110,7 +115,7 @@ def recipe_of(settings: Mapping[str, Any], encoder: Encoder | None = None) -> Re
         experts=None if experts is None else ExpertConfig(**experts),
         fallback_half_life=settings["fallback_half_life"],
         seed=settings["seed"],
-        heads=of_settings(settings.get("heads", ())),
+        heads=heads_of_settings(settings.get("heads", ())),
         domains=domains_of_settings(settings),
         profiles=profiles_of_settings(settings),
     )

@@ -41,8 +41,8 @@ from recency.nn.banks import HalfLives
 from recency.nn.domains import DomainConfig
 from recency.nn.encoder import Encoder
 from recency.nn.experts import ExpertConfig
-from recency.nn.head_kinds import check_heads
-from recency.nn.heads import Head
+from recency.nn.head import Head
+from recency.nn.heads import check_heads
 from recency.nn.inputs import InputConfig
 from recency.nn.model import RequestTime
 from recency.nn.profile import ProfileConfig

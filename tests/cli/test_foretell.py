@@ -14,7 +14,7 @@ import recency as rc
 from recency.cli.app import app
 from recency.cli.run_config import read_run_config
 from recency.errors import ConfigError
-from recency.nn.head_kinds import of_tables, to_tables
+from recency.nn.heads import heads_of_tables, tables_of_heads
 from recency.training.tracking.run_toml import run_toml
 
 
@@ -97,7 +97,7 @@ def test_a_run_file_names_heads(tmp_path):
 
 def test_heads_are_written_as_they_are_read():
     heads = [rc.RatingHead(scale=[1, 5]), rc.TypeHead("buy"), rc.HorizonHead(), rc.TimeHead()]
-    again = of_tables(
-        tomllib.loads(run_toml({"model": {"heads": to_tables(heads)}}))["model"]["heads"]
+    again = heads_of_tables(
+        tomllib.loads(run_toml({"model": {"heads": tables_of_heads(heads)}}))["model"]["heads"]
     )
     assert [one.config() for one in again] == [one.config() for one in heads]

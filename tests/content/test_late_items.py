@@ -14,7 +14,7 @@ from recency.errors import DataError
 from recency.nn.inputs import SPECIAL
 from recency.nn.model import SequenceModel
 from recency.nn.recurrent import GRU
-from recency.nn.untied import left_out
+from recency.nn.scored_items import left_out
 
 KNOWN = ["a", "b", "c", "d"]
 
@@ -71,7 +71,9 @@ def test_learning_on_lets_everybody_in() -> None:
     take_in_late(adaptor, model, items, 4, vectors(x=[0.0, 2.0, 1.0]), None)
     model.grow(6)
     assert torch.isfinite(model.bias).all() and not left_out(model).any()
-    assert model.heads is None and model.n_learned is None and len(model.items) == 6 + SPECIAL
+    assert (
+        model.scored_items is None and model.n_learned is None and len(model.items) == 6 + SPECIAL
+    )
     torch.testing.assert_close(model.bias[4], model.bias[[0, 1, 2, 3, 5]].mean())
 
 

@@ -7,7 +7,7 @@ import torch
 from recency.errors import ConfigError
 from recency.live.states import outputs_at
 from recency.nn.inputs import Tensors
-from recency.nn.untied import tie, untie
+from recency.nn.scored_items import tie, untie
 from recency.online.config import LearnConfig
 from recency.online.feed import LogFeed
 from recency.online.learner import Learner
@@ -45,7 +45,7 @@ def test_a_whole_round_makes_other_states(small_shop):
     before, version, _, new, told, histories = learned(small_shop, config)
     assert told.whole and told.state_version != version
     assert not torch.equal(outputs(new, histories), before)
-    assert new.live.model.heads is None  # items are read as they are scored again
+    assert new.live.model.scored_items is None  # items are read as they are scored again
 
 
 def test_what_makes_states_is_what_the_encoder_reads(small_shop):

@@ -19,7 +19,7 @@ from recency.data.vocab import Id, Vocab
 from recency.errors import ConfigError, DataWarning
 from recency.live.live_model import LiveModel
 from recency.live.told import Told, told
-from recency.nn.head_kinds import head_named
+from recency.nn.heads import head_named
 from recency.nn.horizon_head import HorizonHead
 from recency.nn.rating_head import RatingHead
 from recency.nn.time_head import TimeHead
@@ -243,14 +243,14 @@ def _within(
 ) -> tuple[Told, Tensor]:
     """Ask the head of a type and horizon, or for any event the head of time."""
     wanted = HorizonHead(event_type, horizon).name
-    heads = [one for one in live.model.other_heads if isinstance(one, HorizonHead)]
+    heads = [one for one in live.model.heads if isinstance(one, HorizonHead)]
     found = next((one for one in heads if one.name == wanted), None)
     with torch.no_grad():
         if found is not None:
             rows = _rows(live.vocabs.users, users)
             read = told(live, found, rows, None, _instants(live, at, len(rows)))
             return read, found.chances(read.outputs, read.facts)
-        has_time = any(isinstance(one, TimeHead) for one in live.model.other_heads)
+        has_time = any(isinstance(one, TimeHead) for one in live.model.heads)
         if event_type is None and has_time:
             head, read, gone = _waiting(live, users, at)
             _warn_beyond(head, horizon)
@@ -263,7 +263,7 @@ def _within(
 
 
 def _type_head(live: LiveModel, event_type: str, given: str | None) -> TypeHead:
-    heads = [one for one in live.model.other_heads if isinstance(one, TypeHead)]
+    heads = [one for one in live.model.heads if isinstance(one, TypeHead)]
     for one in heads:
         if event_type in ("|".join(one.event_types), *one.event_types[:1]) and (
             given is None or given == one.given

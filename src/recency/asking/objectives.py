@@ -76,9 +76,7 @@ def heads_for(live: object, objective: Weights) -> list[tuple[TypeHead, float]]:
     if not isinstance(live, LiveModel):
         raise ConfigError("objective: an ensemble has no heads; ask one of its models.")
     known = {
-        "|".join(one.event_types): one
-        for one in live.model.other_heads
-        if isinstance(one, TypeHead)
+        "|".join(one.event_types): one for one in live.model.heads if isinstance(one, TypeHead)
     }
     faults = [
         f"objective: the model has no head for events of type {name!r}, found "

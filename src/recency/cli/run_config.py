@@ -181,7 +181,7 @@ class RunConfig:
     def recommender(self) -> "SequenceRecommender":
         """Make the recommender that the file describes, not yet fitted."""
         from recency.nn.experts import ExpertConfig
-        from recency.nn.head_kinds import of_tables
+        from recency.nn.heads import heads_of_tables
         from recency.recommender import SequenceRecommender
 
         experts = ExpertConfig() if self.experts is None else self.experts
@@ -195,7 +195,7 @@ class RunConfig:
             seed=self.model.seed,
             domains=self.domains,
             profiles=self.profiles,
-            heads=of_tables(self.model.heads),
+            heads=heads_of_tables(self.model.heads),
         )
 
     def refuse(self, **reasons: str) -> None:

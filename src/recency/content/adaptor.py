@@ -24,7 +24,7 @@ from recency.data.vocab import Id, Vocab
 from recency.nn.inputs import SPECIAL
 from recency.nn.item_content import ItemContent, describe, fold, follow
 from recency.nn.model import SequenceModel
-from recency.nn.untied import untie
+from recency.nn.scored_items import untie
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 
@@ -136,7 +136,7 @@ class Adaptor:
         """Give new items rows of their content, in a model at work: no user's state changes.
 
         They are scored, and their events are read as those of unknown items until the model learns
-        again (`recency.nn.untied`).
+        again (`recency.nn.scored_items`).
 
         Args:
             model: Changed in place, where an item is new to it.
@@ -160,8 +160,8 @@ class Adaptor:
             return 0
         untie(model, len(items))
         made, biases, known = self.rows([items.id_of(row) for row in range(start, len(items))])
-        assert model.heads is not None
-        model.heads[start:][known] = made[known].to(model.bias.device)
+        assert model.scored_items is not None
+        model.scored_items[start:][known] = made[known].to(model.bias.device)
         model.bias[start:][known] = biases[known].to(model.bias.device)
         return int(known.sum())
 

@@ -1,6 +1,7 @@
 """Late items: rows for items that are described while a model is at work.
 
-Weights stay, and so do users' states: what is made of content is scored only (`recency.nn.untied`).
+Weights stay, and so do users' states: what is made of content is scored only, and never read
+(`recency.nn.scored_items`).
 Rows are a function of what is known of an item and of nothing else, so they come out the same in
 whatever order, and however often, items are described; a model that is loaded again and told the
 same has the same rows. An item of which nothing is known has none.
@@ -16,7 +17,7 @@ from recency.content.item_vectors import ItemVectors
 from recency.data.catalogue import Catalogue
 from recency.data.vocab import Vocab
 from recency.nn.model import SequenceModel
-from recency.nn.untied import leave_out, left_out, untie
+from recency.nn.scored_items import leave_out, left_out, untie
 
 
 @torch.no_grad()
@@ -50,14 +51,14 @@ def take_in_late(
         return 0
     before = model.n_items
     out = torch.nonzero(left_out(model)).flatten()
-    if model.heads is None or int(told.max()) >= before:
+    if model.scored_items is None or int(told.max()) >= before:
         untie(model, max(before, int(told.max()) + 1))
-    assert model.heads is not None
+    assert model.scored_items is not None
     rows = np.union1d(told, np.arange(before, model.n_items))
     made, biases, known = adaptor.rows(items.take(rows))
     place = torch.from_numpy(rows).to(model.bias.device)
     leave_out(model, torch.cat((out.to(place.device), place)))
     model.n_learned = first
-    model.heads[place[known]] = made[known].to(place.device)
+    model.scored_items[place[known]] = made[known].to(place.device)
     model.bias[place[known]] = biases[known].to(place.device)
     return model.n_items - int(left_out(model).sum()) - (before - len(out))

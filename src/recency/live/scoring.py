@@ -14,7 +14,7 @@ from recency.live.shortlists import Found, Shortlists, Wanted
 from recency.live.states import States, outputs_at
 from recency.nn.memories import Memories
 from recency.nn.model import SequenceModel
-from recency.nn.untied import left_out
+from recency.nn.scored_items import left_out
 from recency.nn.voices import context_from, context_of, voices_of
 
 Floats = npt.NDArray[np.float32]

@@ -15,7 +15,7 @@ from recency.data.histories import Histories, Ints
 from recency.data.tallies import Ledger
 from recency.live.live_model import LiveModel
 from recency.live.states import outputs_at
-from recency.nn.heads import Head
+from recency.nn.head import Head
 
 
 @dataclass(frozen=True)

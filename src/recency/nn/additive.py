@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from recency.nn.heads import Lessons
+from recency.nn.head import Lessons
 
 KNOTS = 7
 Doubles = npt.NDArray[np.float64]

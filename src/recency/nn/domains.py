@@ -194,7 +194,7 @@ def join(model: "SequenceModel", of_items: Ints, config: DomainConfig, seed: int
             has learned of domains before: then the loss alone minds them.
         seed: Of the first weights.
     """
-    if model.heads is not None:
+    if model.scored_items is not None:
         config = replace(config, embedding=False, rank=0)
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -218,4 +218,4 @@ def fold(model: "SequenceModel", of_items: Ints) -> None:
     model.domains = None
     model.items.copy_(read)
     if domains.down is not None:
-        model.heads = nn.Parameter(scored)
+        model.scored_items = nn.Parameter(scored)

@@ -1,168 +1,132 @@
-"""Heads: what a model tells beside the next item, from the same memory of a user.
+"""The heads that Recency brings: made, attached to a model, and made again from a folder."""
 
-A head reads three things: the encoder's output after the newest event (before `SequenceModel.ask`,
-so that the instant of the answer never reaches it), the vector of the item asked about if there is
-one, and a few plain counts as of the instant of the question (`recency.data.tallies`). Its base is
-what the counts alone say, a convex fit; the memory learns what to add.
+import inspect
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-A head knows an item by its vector and its tallies. So a new item is answered for at once, and
-tables that grow or move row by row need no care here; only ratings keep factors of the items known
-when they were fitted, and say nothing by them of others.
-"""
-
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
-
-import numpy as np
-import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from recency.data.histories import Ints
-from recency.data.tallies import Ledger
-from recency.errors import ConfigError
+from recency.errors import ConfigError, FormatError, raise_all
+from recency.nn.head import Head
+from recency.nn.horizon_head import HorizonHead
+from recency.nn.model import SequenceModel
+from recency.nn.rating_head import RatingHead
+from recency.nn.time_head import TimeHead
+from recency.nn.type_head import TypeHead
 
-Floats = npt.NDArray[np.float32]
-Settings = dict[str, Any]  # JSON
-
-
-@dataclass(frozen=True)
-class Lessons:
-    """Hold what a head learns from.
-
-    Attributes:
-        keys: [n] ascending places among all events: of the target, or of the event after which is
-            asked; see `Head.by`.
-        facts: [n, n_facts].
-        labels: [n, n_labels].
-        at: [n] microseconds, when each is asked.
-    """
-
-    keys: Ints
-    facts: Floats
-    labels: Floats
-    at: Ints
-
-    def __len__(self) -> int:
-        return len(self.keys)
+HEADS: dict[str, type[Head]] = {
+    "RatingHead": RatingHead,
+    "TypeHead": TypeHead,
+    "HorizonHead": HorizonHead,
+    "TimeHead": TimeHead,
+}
 
 
-class Head(nn.Module, ABC):
-    """Tell one thing beside the next item.
-
-    Its configuration is what the constructor takes; weights come with `build`, once a fit knows the
-    width, and what no gradient teaches with `study`.
-
-    Attributes:
-        by: Whether lessons belong to ``"target"`` events, or to any event as a ``"source"``, after
-            which is asked.
-        n_facts: Plain numbers read.
-        weight: Of its loss beside the next item's.
-        doubt: The logarithm of how far off it is, where weights are learned.
-        reach: Seconds after a question until its answer is known.
-        whole: Whether facts are counted from everybody's events, not only from those of users and
-            items asked about and of items that these users had.
-    """
-
-    by: ClassVar[Literal["target", "source"]] = "target"
-    n_facts: ClassVar[int]
-    weight: float
-    doubt: nn.Parameter | None
-    reach: float = 0.0
-    whole: ClassVar[bool] = False
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.register_parameter("doubt", None)
-
-    @property
-    @abstractmethod
-    def name(self) -> str:
-        """Name the head, in messages and folders; two of one name cannot stand in one model."""
-
-    @abstractmethod
-    def config(self) -> Settings:
-        """Give the constructor's arguments, from which the same head can be made anew."""
-
-    @abstractmethod
-    def build(self, dim: int) -> None:
-        """Make fresh weights for outputs and item vectors of a width."""
-
-    @abstractmethod
-    def study(self, ledger: Ledger, types: Sequence[str]) -> None:
-        """Learn from training events what no gradient teaches.
-
-        Args:
-            ledger: Training events only.
-            types: Names of the event types, by row.
-
-        Raises:
-            DataError: the log lacks what the head is to tell, or there is nothing to tell.
-        """
-
-    @abstractmethod
-    def lessons(self, ledger: Ledger, targets: Ints, sources: Ints) -> Lessons:
-        """Write down what is to be learned.
-
-        Args:
-            ledger: Everything that may be known.
-            targets: [n] places of target events, ascending.
-            sources: [n] place of the event after which each is asked for.
-        """
-
-    @abstractmethod
-    def facts(self, ledger: Ledger, users: Ints, items: Ints, at: Ints) -> Floats:
-        """Count what is known strictly before instants: [n, n_facts].
-
-        Args:
-            ledger: Holds all events of these users and items, later ones may be among them.
-            users: [n] user rows.
-            items: [n] item rows; -1 where the head asks about none.
-            at: [n] microseconds.
-        """
-
-    @abstractmethod
-    def loss(self, outputs: Tensor, vectors: Tensor, facts: Tensor, labels: Tensor) -> Tensor:
-        """Measure mean nats, or squared errors in units of the variance, a scalar.
-
-        Args:
-            outputs: [n, dim] after the newest event.
-            vectors: [n, dim] of the items asked about.
-            facts: [n, n_facts].
-            labels: [n, n_labels].
-        """
-
-    def ground(self, ledger: Ledger, targets: Ints, sources: Ints) -> None:
-        """Fit a base of facts to what a stage may know, unless one was fitted; see `lessons`."""
-
-    def settle(self, outputs: Tensor, vectors: Tensor, facts: Tensor, labels: Tensor) -> bool:
-        """Calibrate what is told on lessons that were not learned; see `loss` for the arguments.
-
-        Labels have one column more: the seconds from the question to the newest slice, 0 within it.
-
-        Returns:
-            Whether there was enough to calibrate on; a head that needs none says yes.
-        """
-        return True
-
-    def clone(self) -> Self:
-        """Make a head of the same configuration, without weights."""
-        return type(self)(**self.config())
-
-
-def check_weight(name: str, weight: float) -> None:
-    """Refuse a weight that teaches nothing.
+def check_heads(heads: Sequence[Head]) -> tuple[Head, ...]:
+    """Give heads that can stand beside each other in one model.
 
     Raises:
-        ConfigError: it is not a number above 0.
+        ConfigError: something is no head, or two tell the same.
     """
-    if isinstance(weight, bool) or not 0 < weight < float("inf"):
-        raise ConfigError(f"{name}(weight={weight!r}): expected a number above 0.")
+    strange = [one for one in heads if not isinstance(one, Head)]
+    if strange:
+        raise ConfigError(
+            f"heads: expected heads such as recency.RatingHead(), found {strange[0]!r}."
+        )
+    twice = [name for name, n in Counter(one.name for one in heads).items() if n > 1]
+    if twice:
+        raise ConfigError(f"heads: expected one of each kind, found {', '.join(twice)} twice.")
+    return tuple(heads)
 
 
-def masked_mean(losses: Tensor, kept: Tensor) -> Tensor:
-    """Give the mean of the losses kept; 0, with gradients of 0, where none is."""
-    zero = torch.zeros_like(losses)
-    return torch.where(kept, losses, zero).sum() / kept.sum().clamp(min=1)
+def attach_heads(model: SequenceModel, heads: Sequence[Head], *, learned: bool) -> None:
+    """Give a model fresh heads of the same configuration.
+
+    Args:
+        model: Changed in place.
+        heads: Only their configuration is used.
+        learned: Whether their weights are learned too.
+    """
+    made = [one.clone() for one in heads]
+    for one in made:
+        one.build(model.dim)
+        if learned:
+            one.doubt = nn.Parameter(torch.zeros(()))
+    model.heads = nn.ModuleList(made).to(model.bias.device)
+
+
+def heads_of_tables(tables: Sequence[Any]) -> list[Head]:
+    """Make heads from the tables of a file: a kind, and the arguments of its constructor.
+
+    Raises:
+        ConfigError: a kind, an argument or a value is none of Recency's; all together.
+    """
+    heads: list[Head] = []
+    faults = []
+    kinds = {name.removesuffix("Head").lower(): made for name, made in HEADS.items()}
+    for n, table in enumerate(tables):
+        given = dict(table) if isinstance(table, Mapping) else {}
+        kind = given.pop("kind", None)
+        if kind not in kinds:
+            faults.append(f"heads[{n}].kind: expected one of {', '.join(kinds)}, found {kind!r}.")
+            continue
+        known = inspect.signature(kinds[kind]).parameters
+        if strange := [name for name in given if name not in known]:
+            faults.append(f"heads[{n}]: {kind} has no {strange[0]!r}; it has {', '.join(known)}.")
+            continue
+        try:
+            heads.append(kinds[kind](**given))
+        except (ConfigError, TypeError) as fault:
+            faults.append(f"heads[{n}]: {fault}")
+    raise_all(faults, ConfigError)
+    return heads
+
+
+def tables_of_heads(heads: Sequence[Head]) -> list[dict[str, Any]]:
+    """Give heads as the tables of a file; see `heads_of_tables`."""
+    return [
+        {"kind": type(one).__name__.removesuffix("Head").lower(), **one.config()} for one in heads
+    ]
+
+
+def settings_of_heads(heads: Sequence[Head]) -> list[dict[str, Any]]:
+    """Give heads as JSON."""
+    return [{"name": type(one).__name__, **one.config()} for one in heads]
+
+
+def heads_of_settings(settings: Sequence[dict[str, Any]]) -> list[Head]:
+    """Make heads from what `settings_of_heads` gave.
+
+    Raises:
+        FormatError: a head is none of Recency's.
+    """
+    heads = []
+    for one in settings:
+        given = dict(one)
+        name = given.pop("name")
+        if name not in HEADS:
+            raise FormatError(
+                f"expected a head of {', '.join(HEADS)}, found {name!r}; the folder was written by "
+                f"a newer Recency, or with a head of somebody's own."
+            )
+        heads.append(HEADS[name](**given))
+    return heads
+
+
+def head_named(model: SequenceModel, name: str) -> Head:
+    """Find the head of a model by name.
+
+    Raises:
+        ConfigError: the model was fitted without it.
+    """
+    known = [one for one in model.heads if isinstance(one, Head)]
+    for one in known:
+        if one.name == name:
+            return one
+    found = ", ".join(one.name for one in known) or "none"
+    raise ConfigError(
+        f"the model has no head for {name!r}, found {found}; fit one with "
+        f"SequenceRecommender(heads=[...])."
+    )

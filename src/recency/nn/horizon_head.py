@@ -13,7 +13,7 @@ from recency.data.tallies import DAY, Doubles, Ledger, Tally, rates, sized, wait
 from recency.errors import ConfigError, DataError
 from recency.nn.additive import Additive
 from recency.nn.curve import Curve
-from recency.nn.heads import Floats, Head, Lessons, Settings, check_weight
+from recency.nn.head import Floats, Head, Lessons, Settings, check_weight
 from recency.nn.rating_head import row_of
 from recency.nn.type_head import Calibration, check_calibration
 from recency.units import format_duration, parse_duration

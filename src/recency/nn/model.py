@@ -26,8 +26,8 @@ from recency.nn.item_content import Described
 from recency.nn.losses import Sample, cosine, full_softmax, gbce, sampled_nats, softmax_nats
 from recency.nn.profile import ProfileStart, begun
 from recency.nn.question import Question
+from recency.nn.scored_items import let_in, tie
 from recency.nn.time import CalendarEncoding
-from recency.nn.untied import let_in, tie
 
 RequestTime = Literal["unknown", "known"]
 _TWO_YEARS = 2 * 365.25 * 86_400e6  # microseconds
@@ -69,12 +69,12 @@ class SequenceModel(nn.Module):
         self.temperature = temperature
         self.items = nn.Parameter(_vectors(n_items + SPECIAL, dim))
         self.bias = nn.Parameter(torch.zeros(n_items))
-        self.heads: nn.Parameter | None = None  # item vectors as scored, once apart from `items`
+        self.scored_items: nn.Parameter | None = None  # once they stand apart from `items`
         self.described: Described | None = None  # adds content to item vectors; see `item_content`
         self.domains: Domains | None = None  # tells items by their domain; see `domains`
-        self.n_learned: int | None = None  # items whose rows were learned; None: all; see `untied`
-        self.scored_apart = False  # whether `heads` are there to stay: `grow` keeps them
-        self.other_heads = nn.ModuleList()  # what is told beside the next item; see `nn.heads`
+        self.n_learned: int | None = None  # items whose rows were learned; None: all
+        self.scored_apart = False  # whether `scored_items` are there to stay
+        self.heads = nn.ModuleList()  # what is told beside the next item; see `nn.heads`
         self.profile: ProfileStart | None = None  # what histories start from; see `profile`
         self.events = EventEmbedding(dim, n_types, inputs)
         # The output starts as the encoder gives it; the layer lets it live in the items' space.
@@ -107,8 +107,8 @@ class SequenceModel(nn.Module):
     @property
     def vectors(self) -> Tensor:
         """Give the item vectors [n_items, dim] that are scored."""
-        if self.heads is not None:
-            return self.heads
+        if self.scored_items is not None:
+            return self.scored_items
         rows = self._rows[SPECIAL:]
         return rows if self.domains is None else self.domains.scored(rows)
 
@@ -312,9 +312,9 @@ class SequenceModel(nn.Module):
         generator = torch.Generator().manual_seed(seed)
         new = n_items - self.n_items
         self.items = _grown(self.items, n_items + SPECIAL - len(self.items), generator)
-        if self.heads is not None:
-            average = self.heads.mean(0).expand(n_items - len(self.heads), -1)
-            self.heads = nn.Parameter(torch.cat((self.heads, average)))
+        if self.scored_items is not None:
+            average = self.scored_items.mean(0).expand(n_items - len(self.scored_items), -1)
+            self.scored_items = nn.Parameter(torch.cat((self.scored_items, average)))
         self.bias = nn.Parameter(torch.cat((self.bias, self.bias.mean().expand(new))))
         types = self.events.types
         if types is not None:

@@ -11,7 +11,7 @@ from recency.data.histories import Ints
 from recency.data.tallies import DAY, Doubles, Ledger, Tally, sized, waited
 from recency.errors import ConfigError, DataError
 from recency.nn.additive import Additive
-from recency.nn.heads import Floats, Head, Lessons, Settings, check_weight, masked_mean
+from recency.nn.head import Floats, Head, Lessons, Settings, check_weight, masked_mean
 from recency.nn.tastes import RANK, fit_factors, tastes_before
 
 Given = tuple[Ints, Ints, Ints, Doubles]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from recency.data.histories import Ints
 from recency.data.tallies import Doubles, Ledger, Tally
 from recency.errors import ConfigError, DataError
-from recency.nn.heads import Floats, Head, Lessons, Settings, check_weight
+from recency.nn.head import Floats, Head, Lessons, Settings, check_weight
 
 ZERO = 1.0  # seconds that count as no time at all
 _LEAST = 0.05  # standard deviation of a part, in logarithms of seconds

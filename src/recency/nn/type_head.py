@@ -23,7 +23,7 @@ from recency.data.tallies import (
 from recency.errors import ConfigError, DataError
 from recency.nn.additive import Additive
 from recency.nn.curve import Curve
-from recency.nn.heads import Floats, Head, Lessons, Settings, check_weight
+from recency.nn.head import Floats, Head, Lessons, Settings, check_weight
 from recency.nn.rating_head import row_of
 from recency.units import parse_duration
 

@@ -21,13 +21,13 @@ import torch
 from recency.data.histories import Histories
 from recency.errors import DataError
 from recency.nn.model import SequenceModel
-from recency.nn.untied import untie
+from recency.nn.scored_items import untie
 from recency.online.asking import ask_and_observe
 from recency.online.config import LearnConfig
 from recency.online.drift import Drift, Watch
 from recency.online.feed import Entry, Feed, Merge
 from recency.online.prequential import Prequential
-from recency.online.quick import learn_gate, learn_heads, state_version
+from recency.online.quick import learn_gate, learn_scored_items, state_version
 from recency.online.slate import Slate, joined, newest_of, slate_of
 from recency.recommender import SequenceRecommender
 from recency.training.fallback import best_half_life
@@ -195,7 +195,7 @@ class Learner:
             n_old = min(0 if older is None else len(older), round(config.replayed * len(fresh)))
             lesson = fresh if older is None or not n_old else _mixed(older, fresh, n_old)
             seed = config.seed + standing.number
-            learn_heads(model, lesson, config.head_epochs, config.head_lr, seed)
+            learn_scored_items(model, lesson, config.head_epochs, config.head_lr, seed)
         standing.quick_until = until
         return len(fresh), nats
 

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from recency.errors import ConfigError, FormatError
-from recency.nn.untied import take
+from recency.nn.scored_items import take
 from recency.online.asking import observe
 from recency.online.feed import Publisher
 from recency.online.learner import Learner, Round, Standing

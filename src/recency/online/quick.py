@@ -2,7 +2,7 @@
 
 States are made by the encoder, by what it reads of events, and by the output layer. None of these
 moves here. What does: how far each expert is trusted and the gate between them, curves of age,
-the vectors that items are scored by (`recency.nn.untied`), and biases. An item that is new is
+the vectors that items are scored by (`recency.nn.scored_items`), and biases. An item that is new is
 scored by a vector of its own from then on, but read as unknown until the whole model moves.
 
 The gate learns from slates only, so from predictions of what had not been learned; item vectors
@@ -15,7 +15,7 @@ from torch import Tensor
 from recency.nn.experts import Experts
 from recency.nn.losses import Sample
 from recency.nn.model import SequenceModel
-from recency.nn.untied import makes_states
+from recency.nn.scored_items import makes_states
 from recency.online.slate import Slate
 from recency.training.checkpoints import digest_tensors
 
@@ -60,7 +60,9 @@ def learn_gate(experts: Experts, slate: Slate, steps: int) -> float:
         return float(_mixture_nats(experts, slate))
 
 
-def learn_heads(model: SequenceModel, slate: Slate, epochs: int, lr: float, seed: int) -> None:
+def learn_scored_items(
+    model: SequenceModel, slate: Slate, epochs: int, lr: float, seed: int
+) -> None:
     """Move the vectors that items are scored by, and their biases, towards new targets.
 
     Args:
@@ -70,9 +72,9 @@ def learn_heads(model: SequenceModel, slate: Slate, epochs: int, lr: float, seed
         lr: Learning rate.
         seed: Of order and draws.
     """
-    assert model.heads is not None
+    assert model.scored_items is not None
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.Adam([model.heads, model.bias], lr=lr, betas=(0.9, 0.98))
+    optimizer = torch.optim.Adam([model.scored_items, model.bias], lr=lr, betas=(0.9, 0.98))
     for _ in range(epochs):
         order = torch.randperm(len(slate), generator=generator)
         for rows in torch.split(order, _BATCH):

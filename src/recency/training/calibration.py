@@ -12,7 +12,7 @@ from torch import Tensor
 
 from recency.data.histories import Histories, Ints
 from recency.data.tallies import Ledger
-from recency.nn.heads import Head, Lessons
+from recency.nn.head import Head, Lessons
 from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
 from recency.training.checkpoints import weights_of
@@ -42,7 +42,7 @@ def settle_heads(
         These weights, heads calibrated, and what could not be, in words.
     """
     assert plan.newest is not None and plan.cut is not None
-    if not len(model.other_heads):
+    if not len(model.heads):
         return best, ()
     model.load_state_dict(best)
     model.eval()
@@ -102,5 +102,5 @@ def take_curves(model: SequenceModel, weights: dict[str, Tensor]) -> None:
     """Give a model's heads the curves that stand in other weights of it."""
     own = model.state_dict()
     for name, tensor in weights.items():
-        if name.startswith("other_heads.") and name.endswith(CURVES):
+        if name.startswith("heads.") and name.endswith(CURVES):
             own[name].copy_(tensor)

@@ -133,7 +133,7 @@ def run_key(
     config: TrainConfig, seed: int, since: int | None, histories: Histories, model: nn.Module
 ) -> Facts:
     """Tell, as JSON, everything that decides what a run ends with."""
-    heads = [[one.name, one.weight] for one in getattr(model, "other_heads", ())]
+    heads = [[one.name, one.weight] for one in getattr(model, "heads", ())]
     return {
         "seed": seed,
         "since": since,

@@ -52,7 +52,7 @@ def settle(
     if config.item_updates == "auto":
         few = loss != "softmax" and model.n_items > MANY_ROWS
         rows = few and not config.contrast.weight and model.described is None
-        rows = rows and model.domains is None and model.heads is None
+        rows = rows and model.domains is None and model.scored_items is None
         settled = replace(settled, item_updates="rows" if rows else "dense")
         choices.append(_why_updates(settled, model))
     raise_all(_faults(settled, model), ConfigError)
@@ -102,7 +102,7 @@ def _why_updates(settled: TrainConfig, model: SequenceModel) -> str:
         return f"item updates 'rows': a batch touches few of {n_items:,} items."
     if model.described is not None:
         return "item updates 'dense': content moves the vectors of all items in every batch."
-    if model.domains is not None or model.heads is not None:
+    if model.domains is not None or model.scored_items is not None:
         return "item updates 'dense': domains move the vectors of all their items in every batch."
     if settled.contrast.weight:
         return "item updates 'dense': the contrastive loss reads varied histories."
@@ -128,7 +128,8 @@ def _faults(settled: TrainConfig, model: SequenceModel) -> list[str]:
             "TrainConfig(item_updates='rows') with content: content moves the vectors of all items "
             "in every batch; use item_updates='dense'."
         )
-    if settled.item_updates == "rows" and (model.domains is not None or model.heads is not None):
+    apart = model.domains is not None or model.scored_items is not None
+    if settled.item_updates == "rows" and apart:
         faults.append(
             "TrainConfig(item_updates='rows') with domains: they move the vectors of all their "
             "items in every batch; use item_updates='dense'."

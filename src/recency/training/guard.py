@@ -33,7 +33,7 @@ def train_guarded(
     Returns:
         What happened in the training that is kept.
     """
-    guarded = len(model.other_heads) and config.heads == "joint" and config.guard < 1
+    guarded = len(model.heads) and config.heads == "joint" and config.guard < 1
     if not guarded:
         return train(model, histories, config, **settings)
     first = weights_of(model)

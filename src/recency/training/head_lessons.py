@@ -22,7 +22,7 @@ from recency.data.histories import Histories, Ints
 from recency.data.intake import Vocabs
 from recency.data.tallies import Ledger
 from recency.errors import DataError, raise_all
-from recency.nn.heads import Head, Lessons
+from recency.nn.head import Head, Lessons
 from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
 
@@ -61,7 +61,7 @@ class HeadLessons:
         self._courses: list[_Course] = []
         self._ends: Ints = np.empty(0, np.int64)
         self.begin(0)
-        if not len(model.other_heads):
+        if not len(model.heads):
             return
         ledger = Ledger.of(windows.histories, model.n_items, until)
         targets = windows.positions
@@ -182,7 +182,7 @@ def study_heads(model: SequenceModel, histories: Histories, vocabs: Vocabs) -> N
 
 def heads_of(model: SequenceModel) -> list[Head]:
     """Give the heads that stand beside the next item."""
-    return [one for one in model.other_heads if isinstance(one, Head)]
+    return [one for one in model.heads if isinstance(one, Head)]
 
 
 def weighed(head: Head, loss: Tensor) -> Tensor:
@@ -202,9 +202,9 @@ def clip_apart(model: SequenceModel, most: float) -> Tensor:
     Returns:
         The norm of all of them together.
     """
-    if not len(model.other_heads):
+    if not len(model.heads):
         return nn.utils.clip_grad_norm_(model.parameters(), most)
-    own = list(model.other_heads.parameters())
+    own = list(model.heads.parameters())
     theirs = {id(one) for one in own}
     rest = [one for one in model.parameters() if id(one) not in theirs]
     norms = [nn.utils.clip_grad_norm_(part, most) for part in (rest, own)]

@@ -20,7 +20,7 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
     With ``config.item_updates="rows"`` item vectors move, and decay, when a batch touches them.
     """
-    heads = getattr(model, "other_heads", None)
+    heads = getattr(model, "heads", None)
     own = set() if heads is None else {id(p) for p in heads.parameters()}
     parameters = [p for p in model.parameters() if p.requires_grad]
     groups = _groups([p for p in parameters if id(p) not in own], config.weight_decay, 1.0)

@@ -22,7 +22,7 @@ from recency.nn.inputs import SPECIAL
 from recency.nn.model import SequenceModel
 
 _BY_NAME = ("items", "bias", "events.types", "experts.gate.weight", "experts.gate.bias")
-_ANEW = "other_heads."  # heads tell of what is counted in this log
+_ANEW = "heads."  # heads tell of what is counted in this log
 _HARMLESS = ("dropout",)  # settings of an encoder that may differ without changing what weights say
 
 

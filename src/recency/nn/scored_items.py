@@ -1,7 +1,8 @@
-"""Untied: item vectors that are scored, apart from those that are read.
+"""Scored items: item vectors as they are scored, once apart from those that are read.
 
 A model has one table for both, until a learner wants to move how items are scored while users'
-states stay what they are. From then on `SequenceModel.heads` is scored, and the table is only read.
+states stay what they are. Then it is untied: from then on `SequenceModel.scored_items` is scored,
+and the table is only read.
 """
 
 from typing import TYPE_CHECKING
@@ -11,11 +12,12 @@ from torch import Tensor, nn
 
 from recency.errors import ConfigError
 from recency.nn.inputs import SPECIAL
+from recency.nn.weight_names import under_new_names
 
 if TYPE_CHECKING:
     from recency.nn.model import SequenceModel
 
-_FREE = ("bias", "heads", "question.", "experts.", "other_heads.")
+_FREE = ("bias", "scored_items", "question.", "experts.", "heads.")
 
 
 def makes_states(model: "SequenceModel") -> dict[str, Tensor]:
@@ -44,7 +46,7 @@ def untie(model: "SequenceModel", n_items: int) -> None:
     let_in(model)
     new, known = n_items - model.n_items, model.vectors.detach()
     average = known.mean(0, keepdim=True).expand(new, -1)
-    model.heads = nn.Parameter(torch.cat((known, average)))
+    model.scored_items = nn.Parameter(torch.cat((known, average)))
     model.bias = nn.Parameter(torch.cat((model.bias, model.bias.mean().expand(new))))
 
 
@@ -55,14 +57,14 @@ def tie(model: "SequenceModel") -> None:
     A model that has learned to score items apart from how it reads them goes on so; then only items
     that it does not read yet are read as they are scored.
     """
-    if model.heads is None:
+    if model.scored_items is None:
         return
     if model.scored_apart:
-        late = model.heads[len(model.items) - SPECIAL :]
+        late = model.scored_items[len(model.items) - SPECIAL :]
         model.items = nn.Parameter(torch.cat((model.items, late)))
         return
-    model.items = nn.Parameter(torch.cat((model.items[:SPECIAL], model.heads)))
-    model.heads = None
+    model.items = nn.Parameter(torch.cat((model.items[:SPECIAL], model.scored_items)))
+    model.scored_items = None
 
 
 def left_out(model: "SequenceModel") -> Tensor:
@@ -78,8 +80,8 @@ def leave_out(model: "SequenceModel", rows: Tensor) -> None:
         model: Untied; changed in place.
         rows: [n] of the items.
     """
-    assert model.heads is not None
-    model.heads[rows] = 0.0
+    assert model.scored_items is not None
+    model.scored_items[rows] = 0.0
     model.bias[rows] = -torch.inf
 
 
@@ -91,8 +93,8 @@ def let_in(model: "SequenceModel") -> None:
         model: Changed in place.
     """
     out, model.n_learned = left_out(model), None
-    if model.heads is not None and out.any() and not out.all():
-        model.heads[out] = model.heads[~out].mean(0)
+    if model.scored_items is not None and out.any() and not out.all():
+        model.scored_items[out] = model.scored_items[~out].mean(0)
         model.bias[out] = model.bias[~out].mean()
 
 
@@ -102,7 +104,8 @@ def take(model: "SequenceModel", weights: dict[str, Tensor]) -> None:
     Raises:
         RuntimeError: names or shapes do not fit.
     """
-    for name in ("items", "bias", "heads"):
+    weights = under_new_names(weights)
+    for name in ("items", "bias", "scored_items"):
         table = weights.get(name)
         setattr(model, name, None if table is None else nn.Parameter(torch.empty_like(table)))
     types = weights.get("events.types")
