@@ -44,3 +44,13 @@ def test_a_ledger_keeps_unknown_items_apart_from_every_pair():
     assert ledger.until == 2_000_001
     assert len(set(ledger.pairs(ledger.users, ledger.items).tolist())) == 3
     assert np.isnan(ledger.values).all() and (ledger.types == -1).all()
+
+
+def test_a_pair_with_a_stranger_is_nobody_elses():
+    histories = Histories(
+        offsets=np.array([0, 1, 2]), items=np.array([1, -1], np.int32), times=np.array([0, 1])
+    )
+    ledger = Ledger.of(histories, n_items=2)
+    known = set(ledger.pairs(ledger.users, ledger.items).tolist())
+    strangers = ledger.pairs(np.array([0, 1, 2, -1]), np.array([-2, -2, -2, 1]))
+    assert not known & set(strangers.tolist())

@@ -6,10 +6,8 @@ import torch
 
 from recency.data.histories import Histories
 from recency.data.tallies import Ledger
-from recency.nn.horizon_head import _SPANS as SPANS
-from recency.nn.horizon_head import HorizonHead
-from recency.nn.rating_head import _GUESS as GUESS
-from recency.nn.rating_head import RatingHead
+from recency.nn.horizon_head import SPANS, HorizonHead
+from recency.nn.rating_head import GUESS, RatingHead
 from recency.nn.type_head import TypeHead
 
 HOUR = 3_600_000_000

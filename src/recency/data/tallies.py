@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from recency.data.histories import Histories, Ints
+from recency.data.histories import PADDING, Histories, Ints
 
 Doubles = npt.NDArray[np.float64]
 
@@ -100,18 +100,34 @@ class Ledger:
         users: [n_events] user row of each event, in the order of the histories.
         n_items: Items known; makes keys of pairs.
         until: Instant before which everything is known, microseconds.
+        notes: [n_events, n_notes] what a head noted of each event; see `Head.notes`.
     """
 
     histories: Histories
     users: Ints
     n_items: int
     until: int
+    notes: Doubles | None = None
 
     @classmethod
-    def of(cls, histories: Histories, n_items: int, until: int | None = None) -> "Ledger":
+    def of(
+        cls,
+        histories: Histories,
+        n_items: int,
+        until: int | None = None,
+        notes: Doubles | None = None,
+    ) -> "Ledger":
         """Open a ledger of histories; ``until`` None is just after their newest event."""
         newest = int(histories.times.max(initial=-1)) + 1
-        return cls(histories, histories.user_of, n_items, newest if until is None else until)
+        end = newest if until is None else until
+        return cls(histories, histories.user_of, n_items, end, notes)
+
+    def noted(self, column: int, fresh: Doubles) -> Doubles:
+        """Give what was noted of each event, [n_events], and fresh notes where nothing was."""
+        if self.notes is None:
+            return fresh
+        known = self.notes[:, column]
+        return np.where(np.isnan(known), fresh, known)
 
     @cached_property
     def items(self) -> Ints:
@@ -140,8 +156,8 @@ class Ledger:
         return types.astype(np.int64)
 
     def pairs(self, users: Ints, items: Ints) -> Ints:
-        """Give one key [m] for each user and item; an unknown item has keys of its own."""
-        return users * (self.n_items + 1) + items + 1
+        """Give one key [m] for each user and item, from `PADDING` on; both may be unknown."""
+        return users * (self.n_items - PADDING) + items - PADDING
 
 
 HOUR, DAY = 3_600.0, 86_400.0

@@ -10,6 +10,7 @@ from torch import Tensor
 from recency.data.histories import Histories, Ints
 from recency.data.timelines import Timelines
 from recency.errors import ConfigError
+from recency.live.book import Book
 from recency.live.shortlists import Found, Shortlists, Wanted
 from recency.live.states import States, outputs_at
 from recency.nn.memories import Memories
@@ -31,6 +32,13 @@ class Scoring:
     def __init__(self, model: SequenceModel) -> None:
         self.model = model
         self.states, self.shortlists = States(model), Shortlists(model)
+        self._book: Book | None = None
+
+    def book(self, base: Histories) -> Book:
+        """Give the book of events that heads count, over flat arrays of all."""
+        if self._book is None or self._book.base is not base:
+            self._book = Book(base)
+        return self._book
 
     def outputs(self, users: Ints, histories: Histories, stops: Ints) -> Tensor:
         """Give outputs [n, dim] after each user's newest event before the question.

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recency.data.histories import Histories, Ints
+from recency.data.histories import Ints
 from recency.data.tallies import Ledger
 from recency.live.live_model import LiveModel
 from recency.live.states import outputs_at
@@ -81,27 +81,7 @@ def _facts(
         ledger = Ledger.of(live.timelines.histories(np.maximum(known, 0)), n_items)
         rows = np.where(users < 0, -1, place)
         return head.facts(ledger, rows, np.full(len(users), -1), at)
-    histories = live.timelines.histories()
-    kept = histories if head.whole else _of_either(histories, users, items)
-    ledger = Ledger.of(kept, n_items)
-    return head.facts(ledger, users, np.where(items < 0, -2, items), at)
-
-
-def _of_either(histories: Histories, users: Ints, items: Ints) -> Histories:
-    """Keep the events of users asked about, of items asked about, and of items these users had."""
-    by_user = np.zeros(histories.n_users + 1, bool)  # the last stands for strangers
-    by_user[users] = True
-    by_item = np.zeros(int(histories.items.max(initial=-1)) + 2, bool)
-    own = by_user[:-1][histories.user_of]
-    for rows in (histories.items[own], items):
-        by_item[rows[(rows >= 0) & (rows < len(by_item) - 1)]] = True
-    kept = own | by_item[histories.items]
-    lengths = np.bincount(histories.user_of[kept], minlength=histories.n_users)
-    types, values = histories.types, histories.values
-    return Histories(
-        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        items=histories.items[kept],
-        times=histories.times[kept],
-        types=None if types is None else types[kept],
-        values=None if values is None else values[kept],
-    )
+    known_by_now = live.timelines.freeze()
+    book = live.scoring.book(known_by_now.base)
+    ledger, rows = book.ledger(head, known_by_now.arrived, users, items, n_items)
+    return head.facts(ledger, rows, np.where(items < 0, -2, items), at)

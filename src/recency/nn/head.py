@@ -21,7 +21,7 @@ import torch
 from torch import Tensor, nn
 
 from recency.data.histories import Ints
-from recency.data.tallies import Ledger
+from recency.data.tallies import Doubles, Ledger
 from recency.errors import ConfigError
 
 Floats = npt.NDArray[np.float32]
@@ -62,8 +62,7 @@ class Head(nn.Module, ABC):
         weight: Of its loss beside the next item's.
         doubt: The logarithm of how far off it is, where weights are learned.
         reach: Seconds after a question until its answer is known.
-        whole: Whether facts are counted from everybody's events, not only from those of users and
-            items asked about and of items that these users had.
+        n_notes: Numbers noted of each event; see `notes`.
     """
 
     by: ClassVar[Literal["target", "source"]] = "target"
@@ -71,7 +70,7 @@ class Head(nn.Module, ABC):
     weight: float
     doubt: nn.Parameter | None
     reach: float = 0.0
-    whole: ClassVar[bool] = False
+    n_notes: ClassVar[int] = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,7 +116,8 @@ class Head(nn.Module, ABC):
         """Count what is known strictly before instants: [n, n_facts].
 
         Args:
-            ledger: Holds all events of these users and items, later ones may be among them.
+            ledger: Holds all events of these users and items, with their notes if the head takes
+                any. Later events, and others', may be among them.
             users: [n] user rows.
             items: [n] item rows; -1 where the head asks about none.
             at: [n] microseconds.
@@ -133,6 +133,20 @@ class Head(nn.Module, ABC):
             facts: [n, n_facts].
             labels: [n, n_labels].
         """
+
+    def notes(self, ledger: Ledger) -> Doubles:
+        """Note of each event what everybody's events strictly before it make of it.
+
+        So it never changes while events come in the order of time, and is not counted again with
+        every question. A head that counts users and items by themselves takes no notes.
+
+        Args:
+            ledger: Holds all events of the users and items whose events have no notes yet.
+
+        Returns:
+            [n_events, n_notes]; those that the ledger holds (`Ledger.noted`) are kept.
+        """
+        return np.empty((len(ledger.users), 0))
 
     def ground(self, ledger: Ledger, targets: Ints, sources: Ints) -> None:
         """Fit a base of facts to what a stage may know, unless one was fitted; see `lessons`."""

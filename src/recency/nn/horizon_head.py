@@ -18,7 +18,7 @@ from recency.nn.rating_head import row_of
 from recency.nn.type_head import Calibration, check_calibration
 from recency.units import format_duration, parse_duration
 
-_SPANS = (0.25, 0.5, 1, 2, 3, 6, 12)  # horizons that are looked back on
+SPANS = (0.25, 0.5, 1, 2, 3, 6, 12)  # horizons that are looked back on
 _YEAR = 365 * DAY
 _STEPS = 4  # questions a horizon
 _MOST = 300_000  # lessons
@@ -129,7 +129,7 @@ class HorizonHead(Head):
         worth = np.where(np.isfinite(ledger.values), ledger.values, 0.0)
         own = Tally(ledger.users, ledger.times, np.where(wanted, worth, np.nan))
         whole = [np.column_stack(own.before(users, at))]
-        whole += own.lately(users, at, [k * self.horizon for k in _SPANS])
+        whole += own.lately(users, at, [k * self.horizon for k in SPANS])
         columns = [sized(part[:, j]) for part in whole for j in (0, 1)]
         counts, yes = every.before(users, at)
         last, first = own.newest(users, at), own.oldest(users, at)

@@ -1,6 +1,7 @@
 """The value that a user gives an item."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,8 +15,7 @@ from recency.nn.additive import Additive
 from recency.nn.head import Floats, Head, Lessons, Settings, check_weight, masked_mean
 from recency.nn.tastes import RANK, fit_factors, tastes_before
 
-Given = tuple[Ints, Ints, Ints, Doubles]
-_GUESS = 5.0  # events of no deviation that others' tallies are drawn in by
+GUESS = 5.0  # events of no deviation that others' tallies are drawn in by
 _SESSIONS = (600.0, DAY, 7 * DAY)
 _SEASONS = (7 * DAY, 30 * DAY, 180 * DAY)
 _OLDER = 0.6  # of the values: factors are fitted to them while the base is to the rest
@@ -46,7 +46,7 @@ class RatingHead(Head):
     """
 
     n_facts = 20
-    whole = True  # what an item got is weighed by what else those gave who gave it
+    n_notes = 3  # what an item got is weighed by what else those gave who gave it
 
     def __init__(
         self,
@@ -148,39 +148,45 @@ class RatingHead(Head):
         if not len(rated):
             return
         newer = int(np.quantile(ledger.times[rated], _OLDER))
+        notes = self.notes(ledger)
+        ledger, wrong = replace(ledger, notes=notes), notes[:, 2]
         # What an item's own factors were fitted to says too much of their worth.
-        self._fit_factors(ledger, newer)
+        self._fit_factors(ledger, wrong, newer)
         self.base.learn(self.lessons(ledger, rated[ledger.times[rated] >= newer], sources))
-        self._fit_factors(ledger, ledger.until)
+        self._fit_factors(ledger, wrong, ledger.until)
 
-    def _fit_factors(self, ledger: Ledger, until: int) -> None:
-        users, items, at, wrong = self._plain(ledger)[0]
-        known = np.isfinite(wrong) & (at < until)
-        found = fit_factors(users[known], items[known], wrong[known], ledger.n_items)
+    def _fit_factors(self, ledger: Ledger, wrong: Doubles, until: int) -> None:
+        known = np.isfinite(wrong) & (ledger.times < until)
+        users, items = ledger.users[known], ledger.items[known]
+        found = fit_factors(users, items, wrong[known], ledger.n_items)
         self.factors = torch.from_numpy(found).to(self.mean.device)
 
-    def _plain(self, ledger: Ledger) -> tuple[Given, Tally, Tally, Tally]:
-        """Give events with what no bias says of them, and tallies of users and of items."""
+    def notes(self, ledger: Ledger) -> Doubles:
+        """Note what of a deviation is the user's, what the item's, and what neither explains."""
         users, items, at = ledger.users, ledger.items, ledger.times
-        deviations = (self._ratings(ledger) - float(self.mean)) / float(self.deviation)
-        got = Tally(items, at, deviations)
-        own = deviations - _drawn(got.before(items, at), _GUESS)
-        of_users = Tally(users, at, np.stack((own, own**2), axis=1))
-        left = deviations - _drawn(of_users.before(users, at), _GUESS)
-        of_items = Tally(items, at, left)
-        wrong = left - _drawn(of_items.before(items, at), 4.0)
-        return (users, items, at, wrong), of_users, of_items, got
+        given = self._deviations(ledger)
+        own = given - _drawn(Tally(items, at, given).before(items, at), GUESS)
+        own = ledger.noted(0, own)
+        left = given - _drawn(Tally(users, at, own).before(users, at), GUESS)
+        left = ledger.noted(1, left)
+        wrong = left - _drawn(Tally(items, at, left).before(items, at), 4.0)
+        return np.stack((own, left, ledger.noted(2, wrong)), axis=1)
 
     def facts(self, ledger: Ledger, users: Ints, items: Ints, at: Ints) -> Floats:
         """Sum deviations of users and of items, ever and lately, and ask the user's taste."""
-        given, of_users, of_items, got = self._plain(ledger)
+        notes = self.notes(ledger) if ledger.notes is None else ledger.notes
+        own, left, wrong = notes.T
+        got = Tally(ledger.items, ledger.times, self._deviations(ledger))
+        of_users = Tally(ledger.users, ledger.times, np.stack((own, own**2), axis=1))
+        of_items = Tally(ledger.items, ledger.times, left)
+        given = (ledger.users, ledger.items, ledger.times, wrong)
         of_user, of_item = of_users.before(users, at), of_items.before(items, at)
         columns = [_drawn(of_user, more) for more in (2.0, 8.0, 30.0)]
         columns += [_drawn(of_item, more) for more in (1.0, 4.0, 16.0)]
         columns += [_drawn(got.before(items, at), 4.0), sized(of_user[0]), sized(of_item[0])]
         for tally, keys, spans in ((of_users, users, _SESSIONS), (of_items, items, _SEASONS)):
             parts = tally.lately(keys, at, spans)
-            columns += [_drawn((part[:, 0], part[:, 1:]), _GUESS) for part in parts]
+            columns += [_drawn((part[:, 0], part[:, 1:]), GUESS) for part in parts]
         columns.append(np.sqrt(np.maximum(of_user[1][:, 1] + 3, 0.01) / (of_user[0] + 3)))
         columns += [waited(one) for one in (of_users.newest(users, at), of_users.oldest(users, at))]
         columns.append(waited(of_items.oldest(items, at)))
@@ -223,6 +229,9 @@ class RatingHead(Head):
         """Give ratings [n], inside the scale."""
         ratings: Tensor = self.mean + self.deviation * self(outputs, vectors, facts)
         return ratings.clamp(self.bounds[0], self.bounds[1])
+
+    def _deviations(self, ledger: Ledger) -> Doubles:
+        return (self._ratings(ledger) - float(self.mean)) / float(self.deviation)
 
     def _ratings(self, ledger: Ledger) -> Doubles:
         kind = int(self.kind)

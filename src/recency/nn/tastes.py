@@ -47,7 +47,8 @@ def tastes_before(
     Returns:
         [m] deviations.
     """
-    whose, what, when, wrong = given
+    asked = np.isin(given[0], users)
+    whose, what, when, wrong = (column[asked] for column in given)
     read = _rows(factors, what)
     amounts = np.concatenate((_products(read), read * wrong[:, None]), axis=1)
     _, sums = Tally(whose, when, amounts).before(users, at)
