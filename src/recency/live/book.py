@@ -67,7 +67,8 @@ class Book:
             self._arrived_items.places(arrived.items, items),
         )
         later = self.base.n_events + np.concatenate(late)
-        return np.unique(np.concatenate((of_users, of_items, later)))
+        every = np.sort(np.concatenate((of_users, of_items, later)))  # faster than np.unique
+        return every[np.diff(every, prepend=-1) > 0]
 
     def _histories(self, arrived: Events, places: Ints) -> tuple[Ints, Ints, Histories]:
         """Gather events: the place of each, the users in the order of rows, and the histories."""

@@ -139,11 +139,12 @@ class TypeHead(Head):
         wanted = self._wanted(ledger)
         asked = ledger.types == int(self.given_row) if self.given is not None else ~wanted
         amounts = np.stack((asked, wanted), axis=1).astype(np.float64)
-        pairs, ours = ledger.pairs(ledger.users, ledger.items), ledger.pairs(users, items)
         columns = []
         for keys, who in ((ledger.users, users), (ledger.items, items)):
             columns += self._of_one(ledger, keys, who, at, amounts)
-        of_pair = Tally(pairs, ledger.times, amounts)
+        mine = np.isin(ledger.users, users)
+        pairs, ours = ledger.pairs(ledger.users, ledger.items), ledger.pairs(users, items)
+        of_pair = Tally(pairs[mine], ledger.times[mine], amounts[mine])
         counts, sums = of_pair.before(ours, at)
         columns += [sized(counts), sized(sums[:, 1]), waited(of_pair.newest(ours, at))]
         columns += clocks(at)
@@ -153,8 +154,10 @@ class TypeHead(Head):
         self, ledger: Ledger, keys: Ints, who: Ints, at: Ints, amounts: Doubles
     ) -> list[Doubles]:
         """Describe users, or items: see `facts`."""
-        tally = Tally(keys, ledger.times, amounts)
-        own = Tally(keys, ledger.times, np.where(amounts[:, 1] > 0, 1.0, np.nan))
+        theirs = np.isin(keys, who)
+        keys, times, amounts = keys[theirs], ledger.times[theirs], amounts[theirs]
+        tally = Tally(keys, times, amounts)
+        own = Tally(keys, times, np.where(amounts[:, 1] > 0, 1.0, np.nan))
         counts, sums = tally.before(who, at)
         parts = [np.column_stack((counts, sums)), *tally.lately(who, at, _SPANS)]
         columns = [sized(part[:, j]) for part in parts for j in (1, 2)]
