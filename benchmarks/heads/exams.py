@@ -17,7 +17,7 @@ import polars as pl
 import recency as rc
 from benchmarks.accuracy.splits import CUT
 from benchmarks.heads.features import Events
-from recency.nn.encoders import make_encoder
+from recency.nn.encoders import encoder_of_settings
 from recency.nn.head import Head
 from recency.units import SECOND
 
@@ -131,9 +131,8 @@ def fit(exam: Exam, heads: Sequence[Head], settings: Settings, seed: int) -> Fit
 
 def learn(exam: Exam, heads: Sequence[Head], settings: Settings, seed: int) -> Fitted:
     """Fit one model on what lies before the cut."""
-    encoder = dict(settings["encoder"])
     model = rc.SequenceRecommender(
-        make_encoder(encoder.pop("name"), encoder),
+        encoder_of_settings(settings["encoder"]),
         inputs=rc.InputConfig(**settings["inputs"]),
         training=rc.TrainConfig(**settings["training"]),
         experts=None,  # they tell the next item alone

@@ -87,6 +87,11 @@ class Encoder(nn.Module, ABC):
         return type(self)(**self.config())
 
 
+def settings_of_encoder(encoder: Encoder) -> dict[str, Setting]:
+    """Give an encoder as JSON can hold it: its class's name in lower case, and its arguments."""
+    return {"name": type(encoder).__name__.lower(), **encoder.config()}
+
+
 def check_sizes(name: str, dim: int, layers: int, dropout: float) -> None:
     """Refuse impossible sizes, all of them together.
 

@@ -26,7 +26,8 @@ import torch
 from torch import Tensor, nn
 
 from recency.errors import ConfigError, raise_all
-from recency.nn.encoder import Clock, Encoder, Setting, check_sizes
+from recency.nn.encoder import Clock, Encoder, Setting, check_sizes, settings_of_encoder
+from recency.nn.plain_encoders import PLAIN_ENCODERS, made, taken_by
 
 Part = Encoder | str
 START = 0.1  # of ``added``
@@ -143,25 +144,23 @@ def _parts(
     for name, part in given.items():
         more = shape if name == "attention" else {}
         try:
-            made = _made(name, part, dim, dropout, more)
+            encoder = _made(name, part, dim, dropout, more)
         except ConfigError as fault:
             faults.append(str(fault))
             continue
-        if made.dim != dim:
-            faults.append(f"Hybrid({name}=...): expected a width of {dim}, found {made.dim}.")
-        if any(made is other for other in parts.encoders.values()):
+        if encoder.dim != dim:
+            faults.append(f"Hybrid({name}=...): expected a width of {dim}, found {encoder.dim}.")
+        if any(encoder is other for other in parts.encoders.values()):
             faults.append(f"Hybrid({name}=...): expected an encoder of its own, found one twice.")
-        parts.add(name, part, made)
+        parts.add(name, part, encoder)
     raise_all(faults, ConfigError)
     return parts
 
 
 def _made(name: str, part: Part, dim: int, dropout: float, more: Mapping[str, Setting]) -> Encoder:
     """Make a part from its name or JSON text; one that is made already has its own settings."""
-    from recency.nn.encoders import arguments_of, make_encoder  # which knows this module
-
-    named = isinstance(part, str) and part in _names()
-    takes = arguments_of(str(part)) if named else []
+    named = isinstance(part, str) and part in PLAIN_ENCODERS
+    takes = taken_by(PLAIN_ENCODERS[str(part)]) if named else []
     raise_all(
         [
             f"Hybrid({one}={value!r}): {name} {part if named else 'with settings of its own'} "
@@ -175,15 +174,9 @@ def _made(name: str, part: Part, dim: int, dropout: float, more: Mapping[str, Se
         return part
     if not named:
         settings = _read(name, part)
-        return make_encoder(settings.pop("name"), settings)
+        return made(PLAIN_ENCODERS, settings.pop("name"), settings)
     settings = {one: value for one, value in more.items() if one in takes}
-    return make_encoder(part, {"dim": dim, "dropout": dropout, **settings})
-
-
-def _names() -> list[Any]:
-    from recency.nn.encoders import ENCODERS
-
-    return [name for name, kind in ENCODERS.items() if kind is not Hybrid]
+    return made(PLAIN_ENCODERS, part, {"dim": dim, "dropout": dropout, **settings})
 
 
 def _read(name: str, part: Any) -> dict[str, Any]:
@@ -192,16 +185,16 @@ def _read(name: str, part: Any) -> dict[str, Any]:
         found = json.loads(part)
     except (TypeError, ValueError):
         found = None
-    if not isinstance(found, dict) or found.get("name") not in _names():
+    if not isinstance(found, dict) or found.get("name") not in PLAIN_ENCODERS:
         raise ConfigError(
-            f"Hybrid({name}={part!r}): expected one of {', '.join(_names())}, or an encoder."
+            f"Hybrid({name}={part!r}): expected one of {', '.join(PLAIN_ENCODERS)}, or an encoder."
         )
     return found
 
 
 def _text(part: Encoder) -> str:
     """Write a part down, as `_read` reads it."""
-    return json.dumps({"name": type(part).__name__.lower(), **part.config()})
+    return json.dumps(settings_of_encoder(part))
 
 
 def _joined(remembered: Tensor, seen: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+from recency.nn.encoder import settings_of_encoder
 from recency.nn.model import SequenceModel
 from recency.training.checkpoints import digest_histories, digest_tensors
 from recency.training.config import TrainConfig, TrainingResult
@@ -29,7 +30,7 @@ def run_facts(
     histories = plan.everything.histories
     times = histories.times
     return {
-        "encoder": {"name": type(model.encoder).__name__.lower(), **model.encoder.config()},
+        "encoder": settings_of_encoder(model.encoder),
         "inputs": asdict(model.events.config),
         "experts": None if model.experts is None else asdict(model.experts.config),
         "request_time": model.request_time,
