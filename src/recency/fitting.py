@@ -19,10 +19,11 @@ from recency.data.log import Log
 from recency.data.prepared import Prepared, rows_of
 from recency.errors import DataError
 from recency.live.live_model import LiveModel
-from recency.model_folder import load_weights, read_catalogue, read_histories, read_vocabs
+from recency.model_folder import read_catalogue, read_histories, read_vocabs
 from recency.nn.inputs import SPECIAL
 from recency.nn.model import SequenceModel
 from recency.nn.scored_items import untie
+from recency.nn.weights import read_weights
 from recency.recipe import Recipe
 from recency.storage import Manifest
 from recency.surroundings import Surroundings
@@ -148,7 +149,7 @@ def restored(
         untie(model, settings["n_items"])
     surroundings = Surroundings(recipe)
     surroundings.restore(model, manifest, settings)
-    load_weights(model, manifest, weights)
+    read_weights(manifest.path(weights), model)
     if beside is None:
         vocabs, histories = read_vocabs(manifest), read_histories(manifest)
     else:

@@ -11,7 +11,6 @@ import polars as pl
 from safetensors import SafetensorError
 from safetensors.numpy import load_file as load_arrays
 from safetensors.numpy import save_file as save_arrays
-from safetensors.torch import load_file, save_file
 
 from recency.content.adaptor import Adaptor
 from recency.data.catalogue import Catalogue
@@ -21,8 +20,7 @@ from recency.data.profiles import Profiles
 from recency.data.vocab import Vocab
 from recency.errors import FormatError
 from recency.live.live_model import LiveModel
-from recency.nn.model import SequenceModel
-from recency.nn.weight_names import under_new_names
+from recency.nn.weights import WEIGHTS_FILE, write_weights
 from recency.storage import Manifest, written_folder
 
 VOCABS = ("users", "items", "types")
@@ -39,17 +37,12 @@ def write_model(
 ) -> None:
     """Write a live model and its settings (JSON) into a folder, in one piece."""
     with written_folder(folder, settings) as draft:
-        write_weights(draft / "weights.safetensors", live.model)
+        write_weights(draft / WEIGHTS_FILE, live.model)
         write_known(draft, live, catalogue)
         if adaptor is not None:
             write_adaptor(draft, adaptor)
         if profiles is not None:
             profiles.frame().write_parquet(draft / "profiles.parquet", compression="zstd")
-
-
-def write_weights(path: Path, model: SequenceModel) -> None:
-    """Write a model's weights as one part of a draft."""
-    save_file({name: t.cpu().contiguous() for name, t in model.state_dict().items()}, path)
 
 
 def write_adaptor(draft: Path, adaptor: Adaptor) -> None:
@@ -74,22 +67,6 @@ def write_parts(
     save_arrays(_arrays(histories), draft / "histories.safetensors")
     if catalogue is not None:
         catalogue.write(draft / "catalogue.parquet")
-
-
-def load_weights(
-    model: SequenceModel, manifest: Manifest, name: str = "weights.safetensors"
-) -> None:
-    """Give a model the weights of a folder.
-
-    Raises:
-        FormatError: names or shapes do not fit the model.
-    """
-    try:
-        model.load_state_dict(under_new_names(load_file(manifest.path(name))))
-    except (SafetensorError, RuntimeError) as fault:
-        raise FormatError(
-            f"the weights in {manifest.folder} do not fit their settings: {fault}"
-        ) from None
 
 
 def read_vocabs(manifest: Manifest) -> Vocabs:

@@ -12,8 +12,8 @@ import torch
 
 from recency.errors import ConfigError
 from recency.nn.domains import DomainConfig, domains_of_settings
-from recency.nn.encoder import Encoder
-from recency.nn.encoders import make_encoder
+from recency.nn.encoder import Encoder, settings_of_encoder
+from recency.nn.encoders import encoder_of_settings
 from recency.nn.experts import ExpertConfig
 from recency.nn.head import Head
 from recency.nn.heads import (
@@ -69,7 +69,7 @@ class Recipe:
     def settings(self) -> dict[str, Any]:
         """Give what `recipe_of` needs, as JSON, but for profiles: their table has a say too."""
         return {
-            "encoder": {"name": self.name, **self.encoder.config()},
+            "encoder": settings_of_encoder(self.encoder),
             "inputs": asdict(self.inputs),
             "training": self.training.what_is_learned(),
             "request_time": self.request_time,
@@ -104,8 +104,7 @@ def recipe_of(settings: Mapping[str, Any], encoder: Encoder | None = None) -> Re
         FormatError: a head is none of Recency's.
     """
     if encoder is None:
-        made_of = dict(settings["encoder"])
-        encoder = make_encoder(made_of.pop("name"), made_of)
+        encoder = encoder_of_settings(settings["encoder"])
     experts = settings.get("experts")
     return Recipe(
         encoder,

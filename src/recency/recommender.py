@@ -47,6 +47,7 @@ from recency.nn.inputs import InputConfig
 from recency.nn.model import RequestTime
 from recency.nn.profile import ProfileConfig
 from recency.nn.tide import Tide
+from recency.nn.weights import WEIGHTS_FILE
 from recency.recipe import Recipe, checked_half_life, recipe_of
 from recency.storage import Manifest, read_manifest
 from recency.surroundings import Surroundings
@@ -405,7 +406,7 @@ class SequenceRecommender(Asking):
         cls,
         manifest: Manifest,
         settings: dict[str, Any],
-        weights: str = "weights.safetensors",
+        weights: str = WEIGHTS_FILE,
         encoder: Encoder | None = None,
         beside: LiveModel | None = None,
     ) -> Self:

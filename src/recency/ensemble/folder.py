@@ -24,8 +24,9 @@ from recency.data.vocab import Vocab
 from recency.ensemble.members import BASELINES, Baseline, Member
 from recency.errors import FormatError
 from recency.live.live_model import LiveModel
-from recency.model_folder import write_known, write_weights
+from recency.model_folder import write_known
 from recency.nn.encoder import Encoder
+from recency.nn.weights import write_weights
 from recency.recommender import SequenceRecommender
 from recency.storage import Manifest, written_folder
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from recency.errors import ConfigError
 from recency.nn.inputs import SPECIAL
-from recency.nn.weight_names import under_new_names
+from recency.nn.weights import under_new_names
 
 if TYPE_CHECKING:
     from recency.nn.model import SequenceModel

@@ -19,7 +19,7 @@ from recency.data.vocab import Id, Vocab
 from recency.errors import DataError, DataWarning, NotFittedError, raise_all
 from recency.nn.encoder import Encoder
 from recency.nn.recurrent import GRU
-from recency.sequences.folder import made_encoder, read_settings, read_weights, written_model
+from recency.sequences.folder import give_weights, read_arguments, written_model
 from recency.sequences.learning import FEWEST_HELD_BACK, Batches, Learned, Learning, checked
 from recency.sequences.words import Sentence, WordModel, rows_of, words_of
 from recency.training.config import Progress, TrainConfig
@@ -137,15 +137,14 @@ class SequenceClassifier:
             FormatError: the folder is no classifier, damaged, or newer than this version.
             ConfigError: the encoder is none of Recency's and was not passed.
         """
-        manifest, settings = read_settings(folder, "SequenceClassifier")
-        settings["training"] = TrainConfig(**settings["training"])
-        one = cls(made_encoder(manifest, encoder), **settings)
+        manifest, arguments = read_arguments(folder, "SequenceClassifier", encoder)
+        one = cls(**arguments)
         known, classes = (
             Vocab.from_frame(pl.read_parquet(manifest.path(f"{name}.parquet")))
             for name in ("words", "labels")
         )
         model = WordModel(one.encoder.clone(), len(known), len(classes))
-        read_weights(model, manifest)
+        give_weights(model, manifest)
         one._fitted = model, known, classes
         return one
 

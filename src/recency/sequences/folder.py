@@ -5,16 +5,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import nn
 
 from recency.errors import FormatError
-from recency.nn.encoder import Encoder
-from recency.nn.encoders import make_encoder
+from recency.nn.encoder import Encoder, settings_of_encoder
+from recency.nn.encoders import encoder_of_settings
+from recency.nn.weights import WEIGHTS_FILE, read_weights, write_weights
 from recency.storage import Manifest, read_manifest, written_folder
-
-WEIGHTS = "weights.safetensors"
+from recency.training.config import TrainConfig
 
 
 @contextmanager
@@ -30,20 +28,25 @@ def written_model(
         settings: Further arguments of the class, as JSON.
         model: Its weights are kept.
     """
-    name = type(encoder).__name__.lower()
-    content = {"kind": kind, "reads": {"name": name, **encoder.config()}, "settings": settings}
+    content = {"kind": kind, "reads": settings_of_encoder(encoder), "settings": settings}
     with written_folder(folder, content) as draft:
-        save_file(
-            {key: t.cpu().contiguous() for key, t in model.state_dict().items()}, draft / WEIGHTS
-        )
+        write_weights(draft / WEIGHTS_FILE, model)
         yield draft
 
 
-def read_settings(folder: str | Path, kind: str) -> tuple[Manifest, dict[str, Any]]:
-    """Read a folder's manifest, and the settings of the class that wrote it.
+def read_arguments(
+    folder: str | Path, kind: str, encoder: Encoder | None
+) -> tuple[Manifest, dict[str, Any]]:
+    """Read a folder's manifest, and the arguments of the class that wrote it.
+
+    Args:
+        folder: Written by `written_model`.
+        kind: Name of the class.
+        encoder: The one passed; None makes the one that the folder names.
 
     Raises:
         FormatError: the folder holds something else, is damaged, or is newer than this version.
+        ConfigError: the encoder is none of Recency's and was not passed.
     """
     manifest = read_manifest(folder)
     found = manifest.content.get("kind", "recommender")
@@ -52,31 +55,19 @@ def read_settings(folder: str | Path, kind: str) -> tuple[Manifest, dict[str, An
             f"expected a {kind} in {folder}, found a {found}; read it with "
             f"recency.{'load' if found == 'recommender' else f'{found}.load'}."
         )
-    return manifest, dict(manifest.content["settings"])
+    settings = dict(manifest.content["settings"])
+    made_of = manifest.content["reads"]
+    return manifest, settings | {
+        "encoder": encoder_of_settings(made_of) if encoder is None else encoder,
+        "training": TrainConfig(**settings["training"]),
+    }
 
 
-def made_encoder(manifest: Manifest, encoder: Encoder | None) -> Encoder:
-    """Give the encoder passed, or make the one that a manifest names.
-
-    Raises:
-        ConfigError: it is none of Recency's and was not passed.
-    """
-    if encoder is not None:
-        return encoder
-    made_of = dict(manifest.content["reads"])
-    return make_encoder(made_of.pop("name"), made_of)
-
-
-def read_weights(model: nn.Module, manifest: Manifest) -> None:
-    """Give a model the weights of a folder.
+def give_weights(model: nn.Module, manifest: Manifest) -> None:
+    """Give a model the weights of a folder, and put it to work.
 
     Raises:
         FormatError: names or shapes do not fit the model.
     """
-    try:
-        model.load_state_dict(load_file(manifest.path(WEIGHTS)))
-    except (SafetensorError, RuntimeError) as fault:
-        raise FormatError(
-            f"the weights in {manifest.folder} do not fit their settings: {fault}"
-        ) from None
+    read_weights(manifest.path(WEIGHTS_FILE), model)
     model.eval()

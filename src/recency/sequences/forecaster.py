@@ -21,7 +21,7 @@ from recency.nn.tide import Tide
 from recency.nn.time import zone_table
 from recency.sequences.asking import answers, instants_ahead, rows_of, warn_beyond
 from recency.sequences.fitting import all_windows, learn_series, warn_of_lags
-from recency.sequences.folder import made_encoder, read_settings, read_weights, written_model
+from recency.sequences.folder import give_weights, read_arguments, written_model
 from recency.sequences.forecast_model import ForecastModel
 from recency.sequences.learning import Learned, checked
 from recency.sequences.memories import Memories
@@ -230,11 +230,10 @@ class Forecaster:
             FormatError: the folder is no forecaster, damaged, or newer than this version.
             ConfigError: the encoder is none of Recency's and was not passed.
         """
-        manifest, settings = read_settings(folder, "Forecaster")
-        settings["training"] = TrainConfig(**settings["training"])
-        one = cls(made_encoder(manifest, encoder), **settings)
+        manifest, arguments = read_arguments(folder, "Forecaster", encoder)
+        one = cls(**arguments)
         model = one._new_model()
-        read_weights(model, manifest)
+        give_weights(model, manifest)
         one._fitted = model, Memories.read(manifest, one.lags)
         return one
 

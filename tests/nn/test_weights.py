@@ -3,13 +3,12 @@
 import torch
 from safetensors.torch import save_file
 
-from recency.model_folder import load_weights
 from recency.nn.heads import attach_heads
 from recency.nn.model import SequenceModel
 from recency.nn.rating_head import RatingHead
 from recency.nn.recurrent import GRU
 from recency.nn.scored_items import take, untie
-from recency.storage import read_manifest, written_folder
+from recency.nn.weights import read_weights
 
 
 def untied_with_a_head(seed: int) -> SequenceModel:
@@ -32,9 +31,8 @@ def as_before(model: SequenceModel) -> dict[str, torch.Tensor]:
 
 def test_weights_of_an_older_folder_find_their_place(tmp_path):
     saved, model = untied_with_a_head(1), untied_with_a_head(2)
-    with written_folder(tmp_path / "model", {}) as draft:
-        save_file(as_before(saved), draft / "weights.safetensors")
-    load_weights(model, read_manifest(tmp_path / "model"))
+    save_file(as_before(saved), tmp_path / "weights.safetensors")
+    read_weights(tmp_path / "weights.safetensors", model)
     torch.testing.assert_close(dict(model.state_dict()), dict(saved.state_dict()), rtol=0, atol=0)
 
 
