@@ -81,7 +81,7 @@ def rows(exam: Exam, settings: Settings, seeds: Sequence[int]) -> list[Row]:
     learned, tested = questions(exam.events, exam.cut)
     said = baselines(exam.events, learned, tested)
     found = [
-        _row(exam, name, None, measured(one, tested.happened), about)
+        exam.row(PROTOCOL, name, None, measured(one, tested.happened), about)
         for name, (one, about) in said.items()
     ]
     others = {name: one for name, (one, _) in said.items()}
@@ -91,7 +91,7 @@ def rows(exam: Exam, settings: Settings, seeds: Sequence[int]) -> list[Row]:
         gains = chance_gains(chances, others, tested.happened, tested.users)
         metrics = measured(chances, tested.happened) | gains
         name = f"{settings['encoder']['name']}, horizon head"
-        found.append(_row(exam, name, seed, metrics, {"train_seconds": fitted.seconds}))
+        found.append(exam.row(PROTOCOL, name, seed, metrics, {"train_seconds": fitted.seconds}))
     return [one | {"n_targets": len(tested.users)} for one in found]
 
 
@@ -105,20 +105,6 @@ def told(model: rc.SequenceRecommender, exam: Exam, tested: Asked) -> Floats:
     users, at = ids_of(exam, "user_id", tested.users), tested.at * SECOND
     found = model.propensity(users, event_type="purchase", horizon=HORIZON, at=at)
     return found["probability"].to_numpy().astype(np.float64)
-
-
-def _row(
-    exam: Exam, model: str, seed: int | None, metrics: dict[str, float], about: dict[str, Any]
-) -> Row:
-    return {
-        "data": exam.data,
-        "protocol": PROTOCOL,
-        "model": model + (f" ({about['version']})" if "version" in about else ""),
-        "request_time": "unknown" if seed is not None else None,
-        "seed": seed,
-        "metrics": metrics,
-        "train_seconds": about.get("train_seconds"),
-    }
 
 
 def _asked(purchases: Events, at: int) -> Asked:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import polars as pl
 import recency as rc
 from benchmarks.accuracy.splits import CUT
 from benchmarks.heads.features import Events
+from benchmarks.record import Row
 from recency.nn.encoders import encoder_of_settings
 from recency.nn.head import Head
 from recency.units import SECOND
@@ -51,6 +53,33 @@ class Exam:
     def inner(self) -> "Exam":
         """Cut what lies before the cut once more: settings are chosen on it."""
         return exam_of(self.data, self.train)
+
+    def row(
+        self,
+        protocol: str,
+        model: str,
+        seed: int | None,
+        metrics: dict[str, float],
+        about: Mapping[str, Any] = MappingProxyType({}),
+    ) -> Row:
+        """Write a row down.
+
+        Args:
+            protocol: What was asked of whom.
+            model: Its name.
+            seed: Of ours; None for others.
+            metrics: By name.
+            about: ``version`` of a peer, and ``train_seconds``, where they are known.
+        """
+        return {
+            "data": self.data,
+            "protocol": protocol,
+            "model": model + (f" ({about['version']})" if "version" in about else ""),
+            "request_time": "unknown" if seed is not None else None,
+            "seed": seed,
+            "metrics": metrics,
+            "train_seconds": about.get("train_seconds"),
+        }
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ same as in the tasks, and compared loss by loss.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -85,15 +84,16 @@ def _of_seed(exam: Exam, settings: Settings, seed: int) -> list[Row]:
         label = "next item" if part is None else part.loss
         alone[label] = losses[label]
         metrics = {said: float(loss.mean()) for said, (loss, _) in losses.items()}
-        found.append(_row(exam, f"{name} alone", seed, _named(metrics), seconds))
+        took = {"train_seconds": seconds}
+        found.append(exam.row(PROTOCOL, f"{name} alone", seed, _named(metrics), took))
     heads = [part.head(settings) for part in parts.values()]
     losses, seconds = _asked(exam, parts, heads, settings, seed)
     metrics = _named({said: float(loss.mean()) for said, (loss, _) in losses.items()})
     for label, (loss, users) in losses.items():
         gain = mean_gain(loss, alone[label][0], users, f"{label} gain_over_alone")
         metrics |= _of_ndcg(gain, 1 - alone[label][0].mean()) if label == "next item" else gain
-    found.append(_row(exam, "joint", seed, metrics, seconds))
-    return found
+    found.append(exam.row(PROTOCOL, "joint", seed, metrics, {"train_seconds": seconds}))
+    return [one | {"n_targets": len(exam.test)} for one in found]
 
 
 def _asked(
@@ -127,16 +127,3 @@ def _of_ndcg(gain: dict[str, float], alone: float) -> dict[str, float]:
     named = {name.replace("next item", f"ndcg@{K}"): value for name, value in gain.items()}
     name = f"ndcg@{K} gain_over_alone"
     return named | {f"{name} share": float(named[name] / alone)}
-
-
-def _row(exam: Exam, model: str, seed: int, metrics: dict[str, Any], seconds: float) -> Row:
-    return {
-        "data": exam.data,
-        "protocol": PROTOCOL,
-        "model": model,
-        "request_time": "unknown",
-        "seed": seed,
-        "metrics": metrics,
-        "n_targets": len(exam.test),
-        "train_seconds": seconds,
-    }

@@ -97,13 +97,15 @@ def rows(exam: Exam, settings: Settings, seeds: Sequence[int]) -> list[Row]:
     asked = questions(exam.events, exam.cut)
     happened, users = asked.happened[asked.tested], asked.users[asked.tested]
     said = baselines(exam.events, asked)
-    found = [_row(exam, name, None, measured(one, happened)) for name, (one, _) in said.items()]
+    found = [
+        exam.row(PROTOCOL, name, None, measured(one, happened)) for name, (one, _) in said.items()
+    ]
     others = {name: one for name, (one, _) in said.items()}
     for seed in seeds:
         chances, seconds = ours(exam, asked, settings, seed)
         metrics = measured(chances, happened) | chance_gains(chances, others, happened, users)
         name = f"{settings['encoder']['name']}, type head"
-        found.append(_row(exam, name, seed, metrics, seconds))
+        found.append(exam.row(PROTOCOL, name, seed, metrics, {"train_seconds": seconds}))
     return [one | {"n_targets": len(users)} for one in found]
 
 
@@ -126,21 +128,3 @@ def told(model: rc.SequenceRecommender, exam: Exam, asked: Asked) -> Floats:
     at = asked.at[tested] * SECOND
     found = model.propensity(users, items, event_type="|".join(GOOD), given="VIEW", at=at)
     return found["probability"].to_numpy().astype(np.float64)
-
-
-def _row(
-    exam: Exam,
-    model: str,
-    seed: int | None,
-    metrics: dict[str, float],
-    seconds: float | None = None,
-) -> Row:
-    return {
-        "data": exam.data,
-        "protocol": PROTOCOL,
-        "model": model,
-        "request_time": "unknown" if seed is not None else None,
-        "seed": seed,
-        "metrics": metrics,
-        "train_seconds": seconds,
-    }

@@ -37,10 +37,10 @@ def rows(exam: Exam, settings: Settings, seeds: Sequence[int]) -> list[Row]:
     known = np.isin(users, ratings.users[:start])
     said = _baselines(exam, ratings, start)
     errors = {name: squared_errors(value, given) for name, (value, _) in said.items()}
-    found = [
-        _row(exam, name, None, value_metrics(value, given) | _slices(errors[name], known), about)
-        for name, (value, about) in said.items()
-    ]
+    found = []
+    for name, (value, about) in said.items():
+        metrics = value_metrics(value, given) | _slices(errors[name], known)
+        found.append(exam.row(PROTOCOL, name, None, metrics, about))
     for seed in seeds:
         value, seconds = ours(exam, settings, seed)
         error = squared_errors(value, given)
@@ -51,8 +51,8 @@ def rows(exam: Exam, settings: Settings, seeds: Sequence[int]) -> list[Row]:
             if name in errors:
                 metrics |= rmse_gain(error, errors[name], users, label)
         name = f"{settings['encoder']['name']}, rating head"
-        found.append(_row(exam, name, seed, metrics, {"train_seconds": seconds}))
-    return found
+        found.append(exam.row(PROTOCOL, name, seed, metrics, {"train_seconds": seconds}))
+    return [one | {"n_targets": len(given)} for one in found]
 
 
 def ratings_of(exam: Exam) -> Ratings:
@@ -137,19 +137,3 @@ def _slices(errors: Floats, known: npt.NDArray[np.bool_]) -> dict[str, float]:
     """Tell users of training from new ones: a frozen model knows nothing of the latter."""
     parts = {"rmse, users of training": errors[known], "rmse, new users": errors[~known]}
     return {name: float(np.sqrt(one.mean())) for name, one in parts.items() if len(one)}
-
-
-def _row(
-    exam: Exam, model: str, seed: int | None, metrics: dict[str, float], about: dict[str, Any]
-) -> Row:
-    version = f" ({about['version']})" if "version" in about else ""
-    return {
-        "data": exam.data,
-        "protocol": PROTOCOL,
-        "model": model + version,
-        "request_time": "unknown" if seed is not None else None,
-        "seed": seed,
-        "metrics": metrics,
-        "n_targets": len(exam.test),
-        "train_seconds": about.get("train_seconds"),
-    }

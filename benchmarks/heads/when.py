@@ -87,18 +87,20 @@ def rows(exam: Exam, settings: Settings, seeds: Sequence[int]) -> list[Row]:
         "per-user log-normal": per_user(everything, learned, asked, strength),
     }
     said = {name: law.forecast(gaps, HORIZONS) for name, law in laws.items()}
-    found = [_row(exam, name, None, time_metrics(one, gaps)) for name, one in said.items()]
+    found = [exam.row(PROTOCOL, name, None, time_metrics(one, gaps)) for name, one in said.items()]
     for seed in seeds:
         rmtpp, seconds = ours(exam, everything, asked, {**settings, "rmtpp": True}, seed)
         name = settings["encoder"]["name"]
-        found.append(_row(exam, f"{name}, RMTPP form", seed, time_metrics(rmtpp, gaps), seconds))
+        metrics, took = time_metrics(rmtpp, gaps), {"train_seconds": seconds}
+        found.append(exam.row(PROTOCOL, f"{name}, RMTPP form", seed, metrics, took))
         mine, seconds = ours(exam, everything, asked, settings, seed)
         metrics = time_metrics(mine, gaps)
         for label, other in (said | {"RMTPP form": rmtpp}).items():
             metrics |= mean_gain(
                 -mine.log_likelihood, -other.log_likelihood, users, f"nll_gain_over {label}"
             )
-        found.append(_row(exam, f"{name}, time head", seed, metrics, seconds))
+        took = {"train_seconds": seconds}
+        found.append(exam.row(PROTOCOL, f"{name}, time head", seed, metrics, took))
     return [one | {"n_targets": len(gaps)} for one in found]
 
 
@@ -127,24 +129,6 @@ def told(
     found = model.next_time(users, at, horizons=HORIZONS, quantiles=(0.5,))
     returns = {one: found[f"within_{one:g}s"].to_numpy().astype(np.float64) for one in HORIZONS}
     return TimeForecast(-nats, found["wait_50"].to_numpy().astype(np.float64), returns)
-
-
-def _row(
-    exam: Exam,
-    model: str,
-    seed: int | None,
-    metrics: dict[str, float],
-    seconds: float | None = None,
-) -> Row:
-    return {
-        "data": exam.data,
-        "protocol": PROTOCOL,
-        "model": model,
-        "request_time": "unknown" if seed is not None else None,
-        "seed": seed,
-        "metrics": metrics,
-        "train_seconds": seconds,
-    }
 
 
 def constant(learned: Visits, n: int) -> Mixture:

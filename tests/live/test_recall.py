@@ -1,6 +1,8 @@
 """The experts' memories at any instant are those of a count of all events before it."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,6 +41,29 @@ def square(memories: Memories) -> np.ndarray:
     return found
 
 
+def check(found: Memories, known: Histories) -> None:
+    """Compare memories with a count of all that is known."""
+    expected = Memories.of(CONFIG, known.user_of, known.items, known.times)
+    np.testing.assert_allclose(found.shares(N_ITEMS), expected.shares(N_ITEMS), atol=1e-12)
+    np.testing.assert_allclose(square(found), square(expected), atol=1e-9)
+
+
+def check_after(moves: list[Any], change: Callable[[Timelines, Recall], None]) -> None:
+    """Play events and questions, with a change half-way, and check what is remembered."""
+    timelines = Timelines(empty())
+    recall = Recall(CONFIG, timelines)
+    for place, move in enumerate(moves):
+        if isinstance(move, list):
+            events = events_of(move)
+            timelines.add(events)
+            recall.take(events)
+        else:
+            recall.at(move * HOUR)
+        if place == len(moves) // 2:
+            change(timelines, recall)
+    check(recall.at(20 * HOUR), timelines.histories())
+
+
 def empty() -> Histories:
     return Histories(
         offsets=np.zeros(4, np.int64),
@@ -64,9 +89,7 @@ def test_any_order_of_events_and_questions_gives_the_same_memories(moves):
         histories = timelines.histories()
         users = np.arange(histories.n_users)
         past = histories.cut(histories.stops_before(users, np.full(len(users), move * HOUR)))
-        expected = Memories.of(CONFIG, past.user_of, past.items, past.times)
-        np.testing.assert_allclose(found.shares(N_ITEMS), expected.shares(N_ITEMS), atol=1e-12)
-        np.testing.assert_allclose(square(found), square(expected), atol=1e-9)
+        check(found, past)
 
 
 def test_a_clock_that_runs_ahead_is_waited_for():
@@ -111,46 +134,23 @@ def test_questions_about_one_past_instant_are_counted_once():
 @given(moves, st.integers(0, 2))
 @settings(max_examples=150, deadline=None)
 def test_memories_after_a_user_is_dropped_are_those_of_a_log_without_the_user(moves, user):
-    timelines = Timelines(empty())
-    recall = Recall(CONFIG, timelines)
-    for place, move in enumerate(moves):
-        if isinstance(move, list):
-            events = events_of(move)
-            timelines.add(events)
-            recall.take(events)
-        else:
-            recall.at(move * HOUR)
-        if place == len(moves) // 2:
-            gone = timelines.drop(user)
-            recall.drop(user, gone, timelines.histories())
-    found = recall.at(20 * HOUR)
-    histories = timelines.histories()
-    expected = Memories.of(CONFIG, histories.user_of, histories.items, histories.times)
-    np.testing.assert_allclose(found.shares(N_ITEMS), expected.shares(N_ITEMS), atol=1e-12)
-    np.testing.assert_allclose(square(found), square(expected), atol=1e-9)
+    def drop(timelines: Timelines, recall: Recall) -> None:
+        gone = timelines.drop(user)
+        recall.drop(user, gone, timelines.histories())
+
+    check_after(moves, drop)
 
 
 @given(moves, st.permutations([0, 1, 2]))
 @settings(max_examples=150, deadline=None)
 def test_memories_after_a_move_are_those_of_a_log_of_the_one_user(moves, order):
     source, target, _ = order
-    timelines = Timelines(empty())
-    recall = Recall(CONFIG, timelines)
-    for place, move in enumerate(moves):
-        if isinstance(move, list):
-            events = events_of(move)
-            timelines.add(events)
-            recall.take(events)
-        else:
-            recall.at(move * HOUR)
-        if place == len(moves) // 2:
-            moved, _ = timelines.move(source, target)
-            recall.move(source, target, moved)
-    found = recall.at(20 * HOUR)
-    histories = timelines.histories()
-    expected = Memories.of(CONFIG, histories.user_of, histories.items, histories.times)
-    np.testing.assert_allclose(found.shares(N_ITEMS), expected.shares(N_ITEMS), atol=1e-12)
-    np.testing.assert_allclose(square(found), square(expected), atol=1e-9)
+
+    def move(timelines: Timelines, recall: Recall) -> None:
+        moved, _ = timelines.move(source, target)
+        recall.move(source, target, moved)
+
+    check_after(moves, move)
 
 
 def test_a_user_whose_part_was_by_far_the_largest_leaves_no_rounding_errors():
