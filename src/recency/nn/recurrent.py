@@ -7,11 +7,14 @@ same gates once, cell by cell. Time enters these encoders as part of their input
 """
 
 import math
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from recency.nn.encoder import Clock, Encoder, Setting, check_sizes
+
+Weights = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class _Recurrent(Encoder):
@@ -22,13 +25,15 @@ class _Recurrent(Encoder):
     """
 
     parts = 1
+    _kind: ClassVar[type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]]
 
-    def __init__(self, cells: nn.RNNBase, dropout: float) -> None:
+    def __init__(self, dim: int = 64, layers: int = 1, dropout: float = 0.0) -> None:
+        check_sizes(type(self).__name__, dim, layers, dropout)
         super().__init__()
-        self.cells = cells
-        self.dropout = dropout
-        self.dim = cells.hidden_size
-        self.state_size = self.parts * cells.num_layers * cells.hidden_size
+        between = dropout if layers > 1 else 0.0
+        self.cells = self._kind(dim, dim, layers, batch_first=True, dropout=between)
+        self.dropout, self.dim = dropout, dim
+        self.state_size = self.parts * layers * dim
         self._initialise()
 
     def config(self) -> dict[str, Setting]:
@@ -49,14 +54,18 @@ class _Recurrent(Encoder):
         before = state.view(len(x), self.parts, self.cells.num_layers, self.dim)
         after = torch.empty_like(before)
         for layer in range(self.cells.num_layers):
-            x = self._cell(x, before[:, :, layer], layer, after[:, :, layer])
+            parts = [one.contiguous() for one in before[:, :, layer].unbind(1)]
+            found = self._advanced(x, parts, self._weights(layer))
+            for place, part in enumerate(found):
+                after[:, place, layer] = part
+            x = found[0]
         return x, after.view(len(x), self.state_size)
 
-    def _cell(self, x: Tensor, before: Tensor, layer: int, after: Tensor) -> Tensor:
-        """Advance one layer: write its parts [batch, parts, dim] and give its output."""
+    def _advanced(self, x: Tensor, parts: list[Tensor], weights: Weights) -> tuple[Tensor, ...]:
+        """Advance one layer: give its parts [batch, dim] after an event, the output first."""
         raise NotImplementedError
 
-    def _weights(self, layer: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    def _weights(self, layer: int) -> Weights:
         """Give input and recurrent weights, input and recurrent biases of one layer."""
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         w_ih, w_hh, b_ih, b_hh = (getattr(self.cells, f"{name}_l{layer}") for name in names)
@@ -101,15 +110,10 @@ class RNN(_Recurrent):
         dropout: Share of outputs dropped between layers in training, in [0, 1); idle in one layer.
     """
 
-    def __init__(self, dim: int = 64, layers: int = 1, dropout: float = 0.0) -> None:
-        check_sizes("RNN", dim, layers, dropout)
-        between = dropout if layers > 1 else 0.0
-        super().__init__(nn.RNN(dim, dim, layers, batch_first=True, dropout=between), dropout)
+    _kind = nn.RNN
 
-    def _cell(self, x: Tensor, before: Tensor, layer: int, after: Tensor) -> Tensor:
-        hidden = torch.rnn_tanh_cell(x, before[:, 0].contiguous(), *self._weights(layer))
-        after[:, 0] = hidden
-        return hidden
+    def _advanced(self, x: Tensor, parts: list[Tensor], weights: Weights) -> tuple[Tensor, ...]:
+        return (torch.rnn_tanh_cell(x, parts[0], *weights),)
 
 
 class GRU(_Recurrent):
@@ -127,15 +131,10 @@ class GRU(_Recurrent):
         dropout: Share of outputs dropped between layers in training, in [0, 1); idle in one layer.
     """
 
-    def __init__(self, dim: int = 64, layers: int = 1, dropout: float = 0.0) -> None:
-        check_sizes("GRU", dim, layers, dropout)
-        between = dropout if layers > 1 else 0.0
-        super().__init__(nn.GRU(dim, dim, layers, batch_first=True, dropout=between), dropout)
+    _kind = nn.GRU
 
-    def _cell(self, x: Tensor, before: Tensor, layer: int, after: Tensor) -> Tensor:
-        hidden = torch.gru_cell(x, before[:, 0].contiguous(), *self._weights(layer))
-        after[:, 0] = hidden
-        return hidden
+    def _advanced(self, x: Tensor, parts: list[Tensor], weights: Weights) -> tuple[Tensor, ...]:
+        return (torch.gru_cell(x, parts[0], *weights),)
 
 
 class LSTM(_Recurrent):
@@ -156,11 +155,7 @@ class LSTM(_Recurrent):
     """
 
     parts = 2
-
-    def __init__(self, dim: int = 64, layers: int = 1, dropout: float = 0.0) -> None:
-        check_sizes("LSTM", dim, layers, dropout)
-        between = dropout if layers > 1 else 0.0
-        super().__init__(nn.LSTM(dim, dim, layers, batch_first=True, dropout=between), dropout)
+    _kind = nn.LSTM
 
     def _initialise(self) -> None:
         super()._initialise()
@@ -168,8 +163,5 @@ class LSTM(_Recurrent):
             if "bias_ih" in name:  # gates lie in the order i, f, g, o
                 bias.detach()[self.dim : 2 * self.dim] = 1.0
 
-    def _cell(self, x: Tensor, before: Tensor, layer: int, after: Tensor) -> Tensor:
-        hidden, cell = before[:, 0].contiguous(), before[:, 1].contiguous()
-        hidden, cell = torch.lstm_cell(x, (hidden, cell), *self._weights(layer))
-        after[:, 0], after[:, 1] = hidden, cell
-        return hidden
+    def _advanced(self, x: Tensor, parts: list[Tensor], weights: Weights) -> tuple[Tensor, ...]:
+        return torch.lstm_cell(x, parts, *weights)
