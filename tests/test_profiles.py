@@ -142,6 +142,14 @@ def test_segments_move_with_events(own: SequenceRecommender) -> None:
     assert "at-new" not in past.items[0]
 
 
+def test_a_profile_of_somebody_without_events_counts_nothing_anew(own: SequenceRecommender) -> None:
+    counted, known = own.live.segments, own.history("u0")
+    own.describe_users(pl.DataFrame({"user_id": ["newcomer"], "country": ["at"]}))
+    assert own.live.segments is counted
+    own.describe_users(pl.DataFrame({"user_id": ["u0"], "country": ["de"]}))
+    assert known.height and own.live.segments is not counted
+
+
 # --- parity --------------------------------------------------------------------------------------
 
 

@@ -101,7 +101,7 @@ class LiveModel:
         timelines.people = None if people is None else people.over(vocabs.users)
         for one in self._all:
             one.vocabs, one.timelines, one.scoring = vocabs, timelines, Scoring(one.model)
-            one.segments = recounted(one.segments, histories, timelines.people)
+            one.segments = recounted(one.segments, lambda: histories, timelines.people)
         for recall in dict.fromkeys(one.recall for one in self._all):
             if recall is not None:
                 recall.know(timelines)
@@ -150,7 +150,7 @@ class LiveModel:
         moved, intact = self.timelines.move(source, target)
         for one in self._all:
             one.states.forget({source: 0, **intact})
-            one.segments = recounted(one.segments, self.timelines.histories())
+            one.segments = recounted(one.segments, self.timelines.histories)
         for recall in dict.fromkeys(one.recall for one in self._all):
             if recall is not None:
                 recall.move(source, target, moved)
@@ -176,7 +176,7 @@ class LiveModel:
             one._appeared = None
             one.popularity = DecayedCounts(one.popularity.half_life, len(self.vocabs.items))
             one.popularity.add(known.items, known.times)
-            one.segments = recounted(one.segments, known)
+            one.segments = recounted(one.segments, lambda: known)
         for recall in dict.fromkeys(one.recall for one in self._all):
             if recall is not None:
                 recall.drop(row, gone, known)

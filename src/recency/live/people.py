@@ -12,7 +12,7 @@ from recency.data.vocab import Vocab
 from recency.errors import ConfigError
 from recency.evaluation.protocol import Questions
 from recency.live.live_model import LiveModel
-from recency.live.segments import Segments
+from recency.live.segments import Segments, recounted
 from recency.live.shrinkage import best_shrinkage
 from recency.nn.profile import ProfileConfig
 
@@ -87,10 +87,11 @@ def describe_people(live: LiveModel, users: pl.DataFrame) -> None:
         )
     live.vocabs.users.extend(users["user_id"])
     rows = people.learn(users)
+    counted = bool(live.timelines.counts(rows).any())  # else no count says anything of them
     for one in live.models:
         one.states.forget({int(row): 0 for row in rows})
-        if one.segments is not None:
-            one.segments = one.segments.afresh(live.timelines.histories())
+        if counted:
+            one.segments = recounted(one.segments, live.timelines.histories)
 
 
 def with_profiles(live: LiveModel, questions: Questions, histories: Histories) -> Histories:

@@ -103,9 +103,9 @@ class Segments:
 
 
 def recounted(
-    segments: Segments | None, histories: Histories, people: People | None = None
+    segments: Segments | None, known: Callable[[], Histories], people: People | None = None
 ) -> Segments | None:
     """Count segments anew, by the rows of other people if there are any; None where none are."""
     if segments is None:
         return None
-    return (segments if people is None else segments.over(people.of)).afresh(histories)
+    return (segments if people is None else segments.over(people.of)).afresh(known())
