@@ -9,6 +9,7 @@ An item's age at the question is no feature: it changes by the day, and the expe
 an item's life from event to event anyway. The year in which it came out is a number like others.
 """
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
@@ -22,7 +23,7 @@ from recency.content.text_source import TextSource
 from recency.content.whitening import Whitening
 from recency.data.catalogue import Catalogue
 from recency.data.vocab import Vocab
-from recency.errors import ConfigError, DataError, raise_all
+from recency.errors import ConfigError, DataError, DataWarning, raise_all
 
 Floats = npt.NDArray[np.float32]
 MOST_CATEGORIES = 256
@@ -43,7 +44,8 @@ class Content:
         hidden: Share of the items that lose their own row in a step of joint training, so that
             content alone must do, in [0, 1).
         categories: Read the catalogue's categories.
-        numbers: Columns of the catalogue with numbers to read; those that it lacks are left out.
+        numbers: Columns of the catalogue with numbers to read. Those that tell nothing are left
+            out; a fit warns of those that were asked for by name.
     """
 
     vectors: Sequence[ItemVectors] = ()
@@ -100,6 +102,9 @@ class Features:
 
         Raises:
             DataError: nothing is known of the items; or vectors are equal, or of none of them.
+
+        Warns:
+            DataWarning: columns of numbers were asked for that are missing or tell nothing.
         """
         whitenings, faults = {}, []
         for one in content.vectors:
@@ -111,6 +116,7 @@ class Features:
         known = None if catalogue is None else _table(catalogue, items)
         categories = _categories(known) if content.categories else ()
         knots = {} if known is None else _knots(known, content.numbers)
+        _warn_of_silent([name for name in content.numbers if name not in knots])
         sources = {one.name: one.source for one in content.vectors if one.source is not None}
         found = cls(whitenings, categories, knots, sources)
         if not found.widths:
@@ -237,6 +243,18 @@ def _knots(known: pl.DataFrame, columns: Sequence[str]) -> dict[str, Floats]:
             knots = np.unique(np.quantile(numbers, np.linspace(0, 1, KNOTS)).astype(np.float32))
             found |= {name: knots} if len(knots) > 1 else {}
     return found
+
+
+def _warn_of_silent(columns: Sequence[str]) -> None:
+    """Warn of columns that tell nothing, but of those that are looked for unasked."""
+    if asked := [name for name in columns if name not in Content.numbers]:
+        warnings.warn(
+            f"Content(numbers=...): {', '.join(map(repr, asked))} left out: expected columns of "
+            f"the catalogue with numbers that differ among the items of the log; name others, or "
+            f"pass the catalogue with items=.",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _placed(known: pl.DataFrame | None, name: str, knots: Floats, n_items: int) -> Floats:
