@@ -57,7 +57,7 @@ class TextEncoder:
         max_tokens: Longest text read; None takes what the model was made for.
         device: ``"cpu"``, ``"cuda"``, …; None takes a GPU where there is one.
         precision: ``"bfloat16"`` rounds the network: faster where the processor has units for it,
-            slower where it has none, and a vector moves by less than 0.01 in cosine.
+            slower where it has none, and vectors move a little.
 
     Raises:
         ConfigError: the packages or the model are missing, or an argument is impossible.

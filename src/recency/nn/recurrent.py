@@ -1,9 +1,8 @@
 """Plain recurrent encoders: RNN, GRU and LSTM of ``torch.nn``, one or several layers.
 
 `forward` hands whole padded batches to ``torch.nn``: its LSTM then runs on the fast dense path of
-the CPU, which packed sequences would leave (measured about four times slower). `step` computes the
-same gates once, cell by cell. Time enters these encoders as part of their inputs
-(`recency.nn.inputs`), not inside the cells.
+the CPU, which packed sequences would leave. `step` computes the same gates once, cell by cell. Time
+enters these encoders as part of their inputs (`recency.nn.inputs`), not inside the cells.
 """
 
 import math

@@ -135,8 +135,8 @@ class CalendarEncoding(nn.Module):
 def side_vectors(n: int, dim: int) -> nn.Parameter:
     """Draw vectors for what is known of an event beside its item: a tenth of an item's length.
 
-    Drawn as long as items, they would drown them for the first epochs: on ml-100k the model then
-    learns popularity alone three times as long.
+    Drawn as long as items, they would drown them for the first epochs, in which the model then
+    learns popularity alone.
     """
     return nn.Parameter(torch.empty(n, dim).normal_(std=0.1 / math.sqrt(dim)))
 
