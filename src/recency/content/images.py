@@ -20,11 +20,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from recency.content.encoding import Progress
+from recency.content.encoding import Progress, encode_new
 from recency.content.item_vectors import ItemVectors
 from recency.content.sentence_model import SentenceModel, folder_of
 from recency.content.text import Told
-from recency.content.vector_cache import VectorCache
 from recency.data.catalogue import Catalogue
 from recency.errors import ConfigError, DataWarning, raise_all
 
@@ -191,29 +190,11 @@ def _encoded(
 ) -> Floats:
     """Encode pictures named by their sums; those seen before are taken from the cache."""
     keys = list(files)
-    found = np.full((len(keys), encoder.dim), np.nan, np.float32)
-    kept = None if cache is None else VectorCache(cache, encoder.identity)
-    there = np.zeros(len(keys), bool)
-    if kept is not None:
-        vectors, there = kept.find(keys)
-        if there.any():
-            found[there] = vectors[there]
-    missing = np.flatnonzero(~there).tolist()
-    n_done = 0
 
-    def told(n: int) -> None:
-        nonlocal n_done
-        n_done += n
-        if progress is not None:
-            progress(n_done, len(missing))
+    def encoded(rows: Sequence[int], told: Told) -> Floats:
+        return encoder.encode([files[keys[row]] for row in rows], told)
 
-    for start in range(0, len(missing), _KEPT_AT_ONCE):
-        rows = missing[start : start + _KEPT_AT_ONCE]
-        found[rows] = encoder.encode([files[keys[row]] for row in rows], told)
-        if kept is not None:
-            read = [row for row in rows if not np.isnan(found[row, 0])]
-            kept.add([keys[row] for row in read], found[read])
-    return found
+    return encode_new(keys, encoder, encoded, cache, progress, _KEPT_AT_ONCE)
 
 
 def _sum(file: Path) -> str:
