@@ -405,6 +405,17 @@ def test_impossible_settings_are_refused(make, said):
         make()
 
 
+def test_a_head_of_several_types_is_asked_by_all_of_them(split):
+    train = split[0]
+    gift = (pl.col("event_type") == "buy") & pl.col("user_id").str.ends_with("1")
+    kinds = pl.when(gift).then(pl.lit("gift")).otherwise(pl.col("event_type")).alias("event_type")
+    log = Log(train.events.with_columns(kinds))
+    one = fitted(log, rc.TypeHead(["buy", "gift"], given="view"), epochs=1)
+    assert len(one.propensity(["u1"], ["i1"], event_type="buy|gift")) == 1
+    with pytest.raises(ConfigError, match="no head for events of type 'buy', found type buy.gift"):
+        one.propensity(["u1"], ["i1"], event_type="buy")  # that of either would be no answer
+
+
 @pytest.mark.slow
 def test_an_ensemble_has_no_heads(split):
     one = rc.Ensemble([fitted(split[0], epochs=1), rc.Popularity()]).fit(split[0])

@@ -106,7 +106,8 @@ def propensity(
             any horizon.
         users: [n] ids; None asks about every user known, where ``horizon`` is said.
         items: [n] ids, where a type is asked about.
-        event_type: The type; None: any event.
+        event_type: The type; None: any event. A head of several types is asked by all of them,
+            such as ``"like|bookmark"``.
         horizon: Seconds, or as ``"30d"``.
         given: As the head was made, where several tell the type.
         at: As in `rate`.
@@ -265,9 +266,7 @@ def _within(
 def _type_head(live: LiveModel, event_type: str, given: str | None) -> TypeHead:
     heads = [one for one in live.model.heads if isinstance(one, TypeHead)]
     for one in heads:
-        if event_type in ("|".join(one.event_types), *one.event_types[:1]) and (
-            given is None or given == one.given
-        ):
+        if event_type == "|".join(one.event_types) and given in (None, one.given):
             return one
     known = ", ".join(one.name for one in heads) or "none"
     raise ConfigError(
