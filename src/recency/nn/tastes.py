@@ -47,8 +47,9 @@ def tastes_before(
     Returns:
         [m] deviations.
     """
-    asked = np.isin(given[0], users)
-    whose, what, when, wrong = (column[asked] for column in given)
+    whose, what, when, wrong = given
+    asked = np.isin(whose, users)
+    whose, what, when, wrong = whose[asked], what[asked], when[asked], wrong[asked]
     read = _rows(factors, what)
     amounts = np.concatenate((_products(read), read * wrong[:, None]), axis=1)
     _, sums = Tally(whose, when, amounts).before(users, at)
