@@ -67,7 +67,7 @@ def training_log(file: str, settings: RunConfig) -> "Log":
     log = events(file, settings)
     if settings.split.until is None:
         return log
-    cut = instant(log, settings.split.until)
+    cut = instant(log, settings.split.until, settings.data.time_zone)
     return log if cut == log.end else log.split_at(cut)[0]  # a run folder may name the very end
 
 

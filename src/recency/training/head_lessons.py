@@ -172,9 +172,13 @@ def study_heads(model: SequenceModel, histories: Histories, vocabs: Vocabs) -> N
             all heads together.
     """
     faults = []
-    for head in heads_of(model):
+    heads = heads_of(model)
+    if not heads:
+        return
+    ledger, types = Ledger.of(histories, len(vocabs.items)), vocabs.types.ids.to_list()
+    for head in heads:
         try:
-            head.study(Ledger.of(histories, len(vocabs.items)), vocabs.types.ids.to_list())
+            head.study(ledger, types)
         except DataError as fault:
             faults.append(str(fault))
     raise_all(faults, DataError)
