@@ -6,8 +6,8 @@
 with v_i the row of item i, e_d a vector and A_d [dim, rank], B_d [rank, dim] two narrow matrices of
 its domain d. The score q s_i = (q + q B_d' A_d') v_i is that of a query changed for the domain:
 each domain reads the one memory in its own way. Matrices of low rank beside a shared one are those
-of Hu et al., LoRA, ICLR 2022, equation 3; B starts at zero, so that domains part only where it
-pays.
+of Hu et al., LoRA, ICLR 2022, equation 3. e and B start at zero: a model begins as one that ignores
+domains, to the bit, and domains part only where it pays.
 
 The loss is a mixture of two softmaxes of the target y in the domain d,
 
@@ -33,12 +33,12 @@ from recency.data.histories import Ints
 from recency.errors import ConfigError, raise_all
 from recency.nn.inputs import SPECIAL
 from recency.nn.losses import Sample, cosine, sampled_nats, softmax_nats
-from recency.nn.time import side_vectors
 
 if TYPE_CHECKING:
     from recency.nn.model import SequenceModel
 
 NO_DOMAIN = -1
+EXACT = 20_000  # items of a domain up to which all are compared with, as ``loss="auto"`` does
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ class Domains(nn.Module):
         self.of_items: Tensor
         self.member: Tensor
         self.place(of_items)
-        self.reading = side_vectors(n_domains, dim) if config.embedding else None
+        self.reading = nn.Parameter(torch.zeros(n_domains, dim)) if config.embedding else None
         self.down = self.up = None
         if config.rank:
             self.down = nn.Parameter(torch.empty(dim, n_domains * config.rank))
@@ -149,8 +149,8 @@ class Domains(nn.Module):
             model: Whose domains these are.
             queries: [n, dim].
             targets: [n] item rows.
-            sample: As `SequenceModel.loss` takes it; within a domain as many items are drawn from
-                the domain alone, and where it has no more than that, all are taken.
+            sample: As `SequenceModel.loss` takes it; within a domain of more than `EXACT` items as
+                many are drawn from the domain alone; of a smaller one all are taken.
 
         Returns:
             Mean nats, a scalar.
@@ -170,7 +170,7 @@ class Domains(nn.Module):
         total = queries.new_zeros(())
         for code in torch.unique(codes).tolist():
             asked, rows = codes == code, torch.nonzero(self.of_items == code).flatten()
-            few = drawn is not None and len(drawn) < len(rows)
+            few = drawn is not None and max(EXACT, len(drawn)) < len(rows)
             if few:
                 assert drawn is not None
                 others = rows[torch.randint(len(rows), (len(drawn),), device=rows.device)]

@@ -3,8 +3,8 @@
 A large domain would take nearly all of a shared model. With n_d targets in domain d, its share of
 training becomes n_d^a / sum of n_e^a (the sampling of languages in Conneau and Lample,
 Cross-lingual Language Model Pretraining, NeurIPS 2019, section 3.1): a = 1 leaves it as it is, a =
-0 treats all domains alike. Targets are dropped or repeated within the windows that are read anyway,
-at random and anew in each batch, so that their number stays the same on average.
+0 treats all domains alike. Targets of small domains are repeated within the windows that are read
+anyway, at random and anew in each batch. None is dropped: a thin log has none to spare.
 """
 
 from dataclasses import replace
@@ -23,31 +23,34 @@ class Balance:
     Args:
         domains: Of the model; None draws nothing.
         windows: What is learned from.
+
+    Attributes:
+        growth: Targets of an epoch as they are drawn, on average, over those there are; at least 1.
     """
 
     def __init__(self, domains: Domains | None, windows: TrainingWindows) -> None:
         self._rates: Floats | None = None
+        self.growth = 1.0
         if domains is None or domains.config.balance == 1:
             return
         of_items: Ints = domains.of_items.cpu().numpy()
         targets = windows.histories.items[windows.positions]
         self._rates = rates(of_items, of_items[targets], domains.config.balance)
+        self.growth = float(self._rates[targets].mean())
 
     def draw(self, part: TrainingBatch, rng: np.random.Generator) -> TrainingBatch:
-        """Drop and repeat targets of a batch; one target at least is left."""
+        """Repeat targets of a batch."""
         if self._rates is None:
             return part
         rate = self._rates[part.targets]
         times = np.floor(rate + rng.random(len(rate))).astype(np.int64)
         kept = np.repeat(np.arange(len(rate)), times)
-        if not len(kept):
-            return part
         names = ("rows", "sources", "targets", "at", "positions")
         return replace(part, **{name: getattr(part, name)[kept] for name in names})
 
 
 def rates(of_items: Ints, of_targets: Ints, power: float) -> Floats:
-    """Give how often a target on each item is to be learned from in an epoch: [n_items].
+    """Give how often a target on each item is to be learned from in an epoch: [n_items], >= 1.
 
     Args:
         of_items: [n_items] domain of each item, negative where it has none.
@@ -55,7 +58,6 @@ def rates(of_items: Ints, of_targets: Ints, power: float) -> Floats:
         power: Of the counts, in [0, 1].
     """
     counts = np.bincount(of_targets + 1, minlength=int(of_items.max(initial=0)) + 2)
-    wanted = np.where(counts > 0, counts.astype(np.float64) ** power, 0.0)
-    per_target = wanted * counts.sum() / (max(wanted.sum(), 1.0) * np.maximum(counts, 1))
-    found: Floats = per_target[of_items + 1]
+    per_target = np.maximum(counts, 1).astype(np.float64) ** (power - 1)
+    found: Floats = (per_target / per_target.min())[of_items + 1]
     return found

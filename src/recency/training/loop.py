@@ -227,12 +227,13 @@ class _Run:
         varied = np.random.default_rng(words[2])
         self.heads.begin(epoch + 1)
         self.model.train()
+        n_targets = windows.n_targets * self.balance.growth
         total, began = 0.0, time.perf_counter()
         for index, part in enumerate(batches):
             lr = learning_rate(self.config, epoch + (index + 1) / len(batches))
             part = self.balance.draw(part, varied)
             # Every target counts the same, whatever the size of its batch.
-            weight = len(part.targets) * len(batches) / windows.n_targets
+            weight = len(part.targets) * len(batches) / n_targets
             shown = self.augmenter.augment(part, varied)
             loss, norm = self._run_batch(shown, lr, weight, varied)
             step = TrainingStep(
@@ -252,7 +253,7 @@ class _Run:
             total += loss * len(part.targets)
             if self.progress is not None:
                 self.progress(step)
-        return total / windows.n_targets
+        return total / n_targets
 
     def _run_batch(
         self, part: TrainingBatch, lr: float, weight: float, rng: np.random.Generator
