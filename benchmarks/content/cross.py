@@ -45,7 +45,7 @@ ENCODERS = {"gru": rc.GRU, "tide": rc.Tide, "lstm": rc.LSTM, "transformer": rc.T
 SETTINGS: dict[str, Any] = {"loss": "softmax", "lr": 5e-3, "max_len": 50, "valid_share": 0.0}
 SHARED: list[dict[str, Any]] = [{"dropout": 0.5}, {"dropout": 0.3}]
 WAYS: dict[str, list[dict[str, Any]]] = {  # the first point is taken without --tune
-    "domains": [{"dropout": 0.5, "rank": rank, "within": 1.0} for rank in (0, 16)],
+    "domains": [{"dropout": 0.5, "rank": rank, "within": 1.0, "balance": 1.0} for rank in (0, 16)],
     "domains ignored": SHARED,
     "domain alone": SHARED,
 }
@@ -169,7 +169,8 @@ def targets_of(
     else:
         domains = None
         if way == "domains":
-            domains = rc.DomainConfig(rank=settings["rank"], within=settings["within"])
+            said = {name: one for name, one in settings.items() if name != "dropout"}
+            domains = rc.DomainConfig(**said)
         model = model_of(settings, seed, arguments, domains).fit(train)
         reports = evaluate_domains(model, test, **asking)
     parts = [

@@ -2,12 +2,14 @@
 
     python -m benchmarks.content.pretraining DATA/amazon-instruments DATA/online-retail
 
-The same recommender learns from the same events, from all of them and from their newest tenth.
+The same recommender learns from the same events, from all of them and from their newest tenth; from
+a tenth by the exact loss and for up to `EPOCHS`, until the newest slice gains no more.
 
 - **Words**: item vectors come from MiniLM as it is, or after masked words, masked and causal words,
   or masked words with LoRA, learned on the texts of items that had an event before the cut.
 - **Behaviour**: weights start as they are drawn, or after hidden events, next events and alike
-  views of the very same events, no more of them.
+  views of the very same events, no more of them. Drawn weights may learn for as many epochs more
+  as the others were pre-trained, so that a gain is not one of time.
 
 ``gain_of_pretraining`` sets each against the same without, targets averaged over seeds, users
 resampled in pairs. Text encoders are kept beside the fits, and made once.
@@ -18,7 +20,7 @@ from pathlib import Path
 
 import recency as rc
 from benchmarks.content.logs import Described
-from benchmarks.content.trials import Contest, compete, recommender
+from benchmarks.content.trials import SETTINGS, Contest, compete, recommender
 from recency.content.item_texts import item_texts
 from recency.training.config import TrainingStep
 
@@ -29,12 +31,14 @@ WORDS: dict[str, rc.TextPretraining] = {
     "minilm, masked and causal words": rc.TextPretraining(causal=1.0, epochs=3),
     "minilm, masked words, lora": rc.TextPretraining(lora=8, epochs=3),
 }
+BEFORE = 4  # epochs of behaviour
 BEHAVIOUR = {
-    "ids, after behaviour": rc.BehaviourPretraining(epochs=4),
+    "ids, after behaviour": rc.BehaviourPretraining(epochs=BEFORE),
     "ids, after hidden events": rc.BehaviourPretraining(
-        epochs=4, next_event=0.0, contrast=rc.Contrast()
+        epochs=BEFORE, next_event=0.0, contrast=rc.Contrast()
     ),
 }
+EPOCHS = 16  # most, of few events
 EVENTS = {"all events": 1.0, "newest tenth of the events": 0.1}
 NAMES = tuple(f"{one}, {of}" for of in EVENTS for one in (PLAIN, *WORDS, DRAWN, *BEHAVIOUR))
 AGAINST = {
@@ -52,15 +56,19 @@ def fit(
     of = next(one for one in EVENTS if name.endswith(one))
     way = name.removesuffix(f", {of}")
     learned = rc.Log(log.train.events.tail(round(EVENTS[of] * len(log.train))))
-    if way == DRAWN or way in BEHAVIOUR:
-        base = None
-        if way in BEHAVIOUR:
-            base = recommender(log, rc.Tide(DIM), seed).pretrain(learned, BEHAVIOUR[way], tell)
-        model = recommender(log, rc.Tide(DIM), seed)
-        return model.fit(learned, progress=tell, init_from=base, init_items=base is not None)
+    settings = dict(SETTINGS.get(log.data, {}))
+    if EVENTS[of] < 1:
+        settings |= {"epochs": EPOCHS, "negatives": 0}
+    model = recommender(log, rc.Tide(DIM), seed, settings)
+    if way in BEHAVIOUR:
+        base = recommender(log, rc.Tide(DIM), seed, settings)
+        base.pretrain(learned, BEHAVIOUR[way], tell)
+        return model.fit(learned, progress=tell, init_from=base, init_items=True)
+    if way == DRAWN:
+        settings["epochs"] = settings.get("epochs", rc.TrainConfig().epochs) + BEFORE
+        return recommender(log, rc.Tide(DIM), seed, settings).fit(learned, progress=tell)
     encoder = rc.TextEncoder() if way == PLAIN else rc.TextEncoder(words(log, way, store))
     vectors = rc.ItemVectors.of_texts(log.items, encoder, cache=store / "vectors")
-    model = recommender(log, rc.Tide(DIM), seed)
     return model.fit(learned, log.items, tell, content=rc.Content([vectors]))
 
 

@@ -117,10 +117,14 @@ def log_of(folder: Path) -> Described:
 
 
 def recommender(
-    log: Described, encoder: rc.Tide | rc.Transformer | rc.LSTM | rc.Hybrid, seed: int
+    log: Described,
+    encoder: rc.Tide | rc.Transformer | rc.LSTM | rc.Hybrid,
+    seed: int,
+    settings: Mapping[str, Any] | None = None,
 ) -> rc.SequenceRecommender:
-    """Make a model of an encoder alone, unfitted."""
-    training = rc.TrainConfig(device="cpu", **SETTINGS.get(log.data, {}))
+    """Make a model of an encoder alone, unfitted; settings of training other than the log's."""
+    settings = SETTINGS.get(log.data, {}) if settings is None else settings
+    training = rc.TrainConfig(device="cpu", **settings)
     return rc.SequenceRecommender(encoder, training=training, experts=None, seed=seed)
 
 
