@@ -8,10 +8,11 @@ events that knows nothing of domains), and ``domain alone`` (a model for each do
 only, which also reads no others). The log is cut at its 0.9 quantile of time.
 
 All ways learn by the exact softmax over the items that a target is compared with, at the same rate,
-in batches of the same size, for the same number of epochs, with nothing held back. The loss matters
-most: drawn from 1,024 items, both models of all 23,290 items hardly learn, while a model of one
-domain falls below the bound up to which the loss is exact by itself. `SETTINGS` were chosen on the
-newest tenth before the cut; ``--tune`` tries the points of `WAYS` there, as many for each way.
+in batches of the same size, for the same number of epochs, with nothing held back. Left to
+itself the loss would be drawn for a model of all items and exact for one of a domain, which has
+fewer; drawn, a model hardly learns here, and the ways would differ by that alone.
+`SETTINGS` were chosen on the newest tenth before the cut; ``--tune`` tries the points of `WAYS`
+there, as many for each way.
 
 Times of this log are days. What is asked of a day is asked from what came strictly before it, of
 all users; experts, which count what others do within a day, are off. Items of the history are no
