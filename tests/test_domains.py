@@ -132,16 +132,20 @@ def test_serving_knows_nothing_of_domains(fitted: SequenceRecommender) -> None:
     assert not [name for name in model.state_dict() if "domain" in name]
 
 
-def test_folding_changes_no_score() -> None:
+@pytest.mark.parametrize("rank", [0, 2])
+def test_folding_changes_no_score(rank: int) -> None:
     from recency.nn.domains import fold, join
     from recency.nn.inputs import Tensors
 
     torch.manual_seed(0)
     model = SequenceModel(GRU(8), 6, inputs=InputConfig(dropout=0.0)).eval()
     of_items = np.array([0, 0, 1, 1, 1, -1])
-    join(model, of_items, DomainConfig(rank=2), seed=0)
-    assert model.domains is not None and model.domains.up is not None
-    torch.nn.init.normal_(model.domains.up)
+    join(model, of_items, DomainConfig(rank=rank), seed=0)
+    assert model.domains is not None and model.domains.reading is not None
+    torch.nn.init.normal_(model.domains.reading)
+    if rank:
+        assert model.domains.up is not None
+        torch.nn.init.normal_(model.domains.up)
     cells = torch.arange(6).view(1, 6)
     nothing = torch.full((1, 6), -1)
     values = torch.full((1, 6), torch.nan)
@@ -153,7 +157,7 @@ def test_folding_changes_no_score() -> None:
         after = model.scores(model(batch)[0][0])
     torch.testing.assert_close(after, before, rtol=0, atol=1e-5)
     torch.testing.assert_close(after[:, 5], plain[5], rtol=0, atol=1e-5)  # it has no domain
-    assert (after[:, 0] - plain[0]).abs().max() > 1e-3
+    assert ((after[:, 0] - plain[0]).abs().max() > 1e-3) == (rank > 0)
 
 
 def test_steps_equal_reading_at_once(own: SequenceRecommender) -> None:

@@ -63,7 +63,7 @@ class Recipe:
                 self.training.temperature,
             )
             attach_heads(model, self.heads, learned=self.training.head_weights == "learned")
-            model.scored_apart = self.domains is not None and self.domains.rank > 0
+            model.scored_apart = self.domains is not None and self.domains.parts
             return model
 
     def settings(self) -> dict[str, Any]:

@@ -72,6 +72,11 @@ class DomainConfig:
             )
         raise_all(faults, ConfigError)
 
+    @property
+    def parts(self) -> bool:
+        """Tell whether items are scored by other vectors than they are read by."""
+        return self.embedding or self.rank > 0
+
 
 def domains_of_settings(settings: Mapping[str, Any]) -> DomainConfig | None:
     """Give what a folder says of domains; None where it says nothing, as older ones do."""
@@ -217,5 +222,5 @@ def fold(model: "SequenceModel", of_items: Ints) -> None:
     scored, read = model.vectors.clone(), model.table.clone()
     model.domains = None
     model.items.copy_(read)
-    if domains.down is not None:
+    if domains.config.parts:
         model.scored_items = nn.Parameter(scored)
