@@ -48,7 +48,10 @@ def settle_heads(
     model.eval()
     histories, notes = plan.everything.histories, []
     ledger = Ledger.of(histories, model.n_items)
-    targets = plan.newest.positions
+    # Of everything: epochs are judged on items seen before only, and waits that seem to end with
+    # these alone would come out too long.
+    targets = plan.everything.positions
+    targets = targets[histories.times[targets] >= plan.cut]
     sources = histories.group_start[targets] - 1
     for head in heads_of(model):
         lessons = head.lessons(ledger, targets, sources)
@@ -75,7 +78,8 @@ def _read(
     device, keys = model.bias.device, lessons.keys[rows]
     vectors = torch.zeros(len(rows), model.dim, device=device)
     if head.by == "target":
-        vectors = model.vectors[torch.from_numpy(histories.items[keys].astype(np.int64))]
+        items = torch.from_numpy(histories.items[keys].astype(np.int64)).to(device)
+        vectors[items >= 0] = model.vectors[items[items >= 0]]  # as in service, new ones have none
         keys = histories.group_start[keys] - 1
     facts, labels = (
         torch.from_numpy(cells[rows]).to(device) for cells in (lessons.facts, lessons.labels)
