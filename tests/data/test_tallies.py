@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recency.data.histories import Histories
-from recency.data.tallies import Ledger, Tally
+from recency.data.tallies import YEAR, Ledger, Tally, seasons
 
 
 @pytest.fixture
@@ -54,3 +54,10 @@ def test_a_pair_with_a_stranger_is_nobody_elses():
     known = set(ledger.pairs(ledger.users, ledger.items).tolist())
     strangers = ledger.pairs(np.array([0, 1, 2, -1]), np.array([-2, -2, -2, 1]))
     assert not known & set(strangers.tolist())
+
+
+def test_seasons_come_round_after_a_year():
+    at = np.array([0.0, 0.25, 0.5, 1.0]) * YEAR * 1e6
+    found = np.stack(seasons(at.astype(np.int64)), axis=1)
+    expected = [[0, 1, 0, 1], [1, 0, 0, -1], [0, -1, 0, 1], [0, 1, 0, 1]]
+    assert found == pytest.approx(np.array(expected), abs=1e-6)

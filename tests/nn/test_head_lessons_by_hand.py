@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from recency.data import tallies
 from recency.data.histories import Histories
 from recency.data.tallies import Ledger
 from recency.nn.horizon_head import SPANS, HorizonHead
@@ -103,6 +104,46 @@ def test_facts_of_a_horizon_are_recency_frequency_and_time(ledger):
     start = 2 * (1 + len(SPANS))
     waits = [np.log1p(hours * 3_600) for hours in (4, 4, 1, 0)]
     assert facts[start : start + 4] == pytest.approx(waits, rel=1e-5)
+
+
+def yearly_shop(years: float) -> Ledger:
+    """Twelve users buy every 20 days in the second half of each year, and every 80 in the first."""
+    day, rows = 24 * HOUR, []
+    for user in range(12):
+        now = user * day
+        while now < years * 365.25 * day:
+            rows.append((user, now))
+            now += (20 if now / (365.25 * day) % 1 > 0.5 else 80) * day
+    users, times = np.array(rows).T
+    offsets = np.searchsorted(users, np.arange(13)).astype(np.int64)
+    return Ledger.of(Histories(offsets, np.zeros(len(users), np.int32), times), n_items=1)
+
+
+@pytest.mark.parametrize(("years", "known"), [(3.0, True), (0.9, False)])
+def test_the_season_is_told_where_a_whole_year_was_seen(years, known):
+    ledger, head = yearly_shop(years), HorizonHead(None, "20d")
+    head.build(4)
+    head.study(ledger, [])
+    head.ground(ledger, np.empty(0, np.int64), np.empty(0, np.int64))
+    assert bool(head.yearly) is known
+    # The same counts at two seasons: early in spring, and late in autumn.
+    facts = torch.from_numpy(
+        head.facts(ledger, np.zeros(1, int), np.zeros(1, int), ledger.times[-1:])
+    )
+    seasons = [
+        np.stack(clocks, axis=1)
+        for clocks in (
+            tallies.seasons(np.array([round(part * 365.25 * 24 * HOUR)])) for part in (0.2, 0.75)
+        )
+    ]
+    if not known:
+        assert not facts[:, -4:].any()
+        return
+    told = []
+    for season in seasons:
+        facts[:, -4:] = torch.from_numpy(season).float()
+        told.append(torch.sigmoid(head.base(facts)).item())
+    assert told[1] > told[0] + 0.2
 
 
 def test_later_events_change_no_fact(ledger):

@@ -160,7 +160,7 @@ class Ledger:
         return users * (self.n_items - PADDING) + items - PADDING
 
 
-HOUR, DAY = 3_600.0, 86_400.0
+HOUR, DAY, YEAR = 3_600.0, 86_400.0, 365.25 * 86_400.0
 
 
 def sized(counts: Doubles) -> Doubles:
@@ -187,3 +187,9 @@ def clocks(at: Ints) -> list[Doubles]:
     seconds = (at // 1_000_000).astype(np.float64)
     turns = (2 * np.pi * seconds / (86_400), 2 * np.pi * seconds / (7 * 86_400))
     return [wave(turn) for turn in turns for wave in (np.sin, np.cos)]
+
+
+def seasons(at: Ints) -> list[Doubles]:
+    """Give the day of the year, in UTC, as sines and cosines of a whole and of half a year."""
+    turn = 2 * np.pi * (at // 1_000_000).astype(np.float64) / YEAR
+    return [wave(n * turn) for n in (1, 2) for wave in (np.sin, np.cos)]

@@ -9,7 +9,17 @@ import torch
 from torch import Tensor, nn
 
 from recency.data.histories import Ints
-from recency.data.tallies import DAY, Doubles, Ledger, Tally, rates, sized, waited
+from recency.data.tallies import (
+    DAY,
+    YEAR,
+    Doubles,
+    Ledger,
+    Tally,
+    rates,
+    seasons,
+    sized,
+    waited,
+)
 from recency.errors import ConfigError, DataError
 from recency.nn.additive import Additive
 from recency.nn.curve import Curve
@@ -19,7 +29,7 @@ from recency.nn.type_head import Calibration, check_calibration
 from recency.units import format_duration, parse_duration
 
 SPANS = (0.25, 0.5, 1, 2, 3, 6, 12)  # horizons that are looked back on
-_YEAR = 365 * DAY
+_YEAR_AGO = 365 * DAY
 _STEPS = 4  # questions a horizon
 _MOST = 300_000  # lessons
 
@@ -31,7 +41,8 @@ class HorizonHead(Head):
     every user who had an event by then: also those who had long been away, as in service. An answer
     is known only where the whole horizon lies in the training time. Beside the memory it reads how
     long ago, how often and since when (recency, frequency and time of Fader, Hardie and Lee,
-    Counting your customers the easy way, Marketing Science 24(2), 2005).
+    Counting your customers the easy way, Marketing Science 24(2), 2005), and, where training saw a
+    whole year and a horizon more, the season; of less, a season would be told from a trend by luck.
 
     Args:
         event_type: What is to be done; None: anything.
@@ -44,7 +55,7 @@ class HorizonHead(Head):
     """
 
     by: ClassVar[Literal["target", "source"]] = "source"
-    n_facts = 2 * 8 + 8 + 7
+    n_facts = 2 * 8 + 8 + 7 + 4
 
     def __init__(
         self,
@@ -87,8 +98,10 @@ class HorizonHead(Head):
         nn.init.zeros_(self.last.bias)
         self.register_buffer("share", torch.tensor(0.5))
         self.register_buffer("row", torch.tensor(-1))
+        self.register_buffer("yearly", torch.tensor(False))
         self.share: Tensor
         self.row: Tensor
+        self.yearly: Tensor
 
     def study(self, ledger: Ledger, types: Sequence[str]) -> None:
         """Find the type, and how often it is done within the horizon; see `Head.study`."""
@@ -100,6 +113,7 @@ class HorizonHead(Head):
                 f"HorizonHead(horizon={format_duration(self.horizon)!r}): expected training events "
                 f"over two horizons at least, found {format_duration(span)}; ask for a shorter one."
             )
+        self.yearly.fill_(span >= YEAR + self.horizon)
         users, at = self._grid(ledger)
         labels = self._came(ledger, users, at)
         share = float(labels.mean()) if len(labels) else 0.0
@@ -138,10 +152,11 @@ class HorizonHead(Head):
         columns += [waited(one) for one in (last, first, every.newest(users, at), gap)]
         columns += [sized(np.where(np.isfinite(overdue), overdue, 0.0)), sized(counts - yes[:, 0])]
         columns.append(rates(whole[0][:, 0], first / self.horizon, 0.5, 2.0))
-        year = at - round(_YEAR * 1e6)  # many shops live by the calendar
+        year = at - round(_YEAR_AGO * 1e6)  # many shops live by the calendar
         ahead = round(self.horizon * 1e6)
         columns.append(sized(own.before(users, year + ahead)[0] - own.before(users, year)[0]))
         columns += _together(columns)
+        columns += [float(self.yearly) * one for one in seasons(at)]
         return np.nan_to_num(np.stack(columns, axis=1)).astype(np.float32)
 
     def parts(self, outputs: Tensor, facts: Tensor) -> tuple[Tensor, Tensor]:
