@@ -19,7 +19,7 @@ _FEWEST = 50  # waits that a calibration needs
 _ITERATIONS = 30
 _HOUR, _DAY = 3_600.0, 86_400.0
 _EDGES = (_HOUR, *(n * _DAY for n in (1, 3, 7, 14, 30, 60, 120)))  # seconds between paces
-_DRAWN = 10.0  # returns that a pace is drawn towards 1 by
+_DRAWN = 100.0  # returns that a pace is drawn towards 1 by; chosen on slices of training
 _PRIOR = 3.0  # gaps of the mean length that a user's own are drawn in by
 
 
