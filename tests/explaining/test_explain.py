@@ -46,7 +46,7 @@ def test_leaving_an_event_out_is_asking_somebody_who_never_had_it(shop):
     history = shop.history(user).tail(6).to_dicts()
     known = {"item_id", "timestamp", "event_type", "value"}
     history = [{k: v for k, v in one.items() if k in known} for one in history]
-    told = rc.explain_after(shop, history, item, told.at)
+    told = rc.explain_after(shop, history, item, told.at, method="leave_one_out")
     row = shop.items.row(item)
     for ago in (1, 3, 6):
         rest = [one for place, one in enumerate(history) if place != 6 - ago]
@@ -62,8 +62,8 @@ def test_a_window_changes_nothing_but_what_is_looked_at(shop):
     """The encoder reads what lies before the window once; answers are the same."""
     user = longest(shop)
     item = first_of(shop, user)
-    whole = rc.explain(shop, user, item, window=500)
-    few = rc.explain(shop, user, item, window=4)
+    whole = rc.explain(shop, user, item, method="leave_one_out", window=500)
+    few = rc.explain(shop, user, item, method="leave_one_out", window=4)
     assert whole.older is None and few.older is not None
     assert few.score == whole.score and few.events.height == 4
     np.testing.assert_allclose(
@@ -166,11 +166,20 @@ def test_a_list_is_explained_as_each_of_its_items_is(shop):
     history = shop.live.seen(shop.users.rows([user]), found.at)
     told = explain_list(shop, history, found.items[0], found.at, window=50)
     for one, item in zip(told, found.items[0], strict=True):
-        alone = rc.explain(shop, user, item)
+        alone = rc.explain(shop, user, item, method="leave_one_out")
         best = alone.to_frame().head(3).filter(pl.col("contribution") >= 0.01)
         assert [event["ago"] for event in one["events"]] == best["ago"].to_list()
         assert one["voices"] == pytest.approx(alone.voices)
         assert one["chance"] == pytest.approx(alone.chance)
+
+
+def test_items_are_left_out_in_turn_unless_told_otherwise(shop):
+    user = longest(shop)
+    item = first_of(shop, user)
+    told, turns = rc.explain(shop, user, item), rc.explain(shop, user, item, method="in_turn")
+    assert told.method == "in_turn" and told.events.equals(turns.events)
+    every = rc.explain_after(shop, [{"item_id": item, "timestamp": told.at}], item, told.at + 1)
+    assert every.method == "in_turn"
 
 
 def test_an_ensemble_is_explained_by_leaving_out():
@@ -206,7 +215,7 @@ def test_sentences_hold_facts_and_titles(shop):
 
 def test_it_goes_into_a_frame_json_and_a_picture(shop, tmp_path):
     user = longest(shop)
-    told = rc.explain(shop, user, first_of(shop, user))
+    told = rc.explain(shop, user, first_of(shop, user), method="leave_one_out")
     frame = told.to_frame()
     assert frame["contribution"].is_sorted(descending=True) and frame["turn"].is_sorted()
     facts = json.loads(told.to_json())

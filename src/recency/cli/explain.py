@@ -28,10 +28,10 @@ def explain(
     method: Annotated[
         str,
         typer.Option(
-            help="leave_one_out, in_turn, gradients or integrated_gradients: how it is found "
+            help="in_turn, leave_one_out, gradients or integrated_gradients: how it is found "
             "what an event brings."
         ),
-    ] = "leave_one_out",
+    ] = "in_turn",
     window: Annotated[int, typer.Option(help="Newest events looked at one by one.")] = 50,
     plot: Annotated[
         Path | None, typer.Option(help="Draw it into a .png, .svg or .pdf file.")
