@@ -31,7 +31,7 @@ def test_without_the_key_the_answer_is_no_longer_expected(locked: Locked):
 def test_what_does_not_decide_brings_little(locked: Locked):
     others = []
     for user, answer, ago in zip(locked.users, locked.answers, locked.ago, strict=True):
-        events = rc.explain(locked.model, user, answer).events
+        events = rc.explain(locked.model, user, answer, method="leave_one_out").events
         others += events.filter(ago=ago)["contribution"].to_list()[:0]
         others += [v for a, v in events.select("ago", "contribution").iter_rows() if a != ago]
     assert np.median(np.abs(others)) < 0.3  # nats
