@@ -11,13 +11,14 @@ from torch import Tensor
 from torch.nn import functional
 
 from recency.errors import ConfigError
+from recency.nn import exact_softmax
 from recency.nn.losses import (
-    chunked_softmax,
     cosine,
     full_softmax,
     gbce,
     log_chances,
     sampled_softmax,
+    softmax_nats,
 )
 
 
@@ -40,14 +41,18 @@ def value_and_gradients(loss, queries, table, bias):
 
 @pytest.mark.parametrize("n", [1, 512, 513, 1_500])
 @pytest.mark.parametrize("with_bias", [True, False])
-def test_all_ways_give_the_value_and_gradients_of_plain_cross_entropy(n: int, with_bias: bool):
+@pytest.mark.parametrize("kept", [True, False])
+def test_all_ways_give_the_value_and_gradients_of_plain_cross_entropy(
+    n: int, with_bias: bool, kept: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(exact_softmax, "KEPT_CELLS", 10**9 if kept else 0)
     queries, table, bias, targets = parts(n)
     bias = bias if with_bias else None
     plain = functional.cross_entropy(functional.linear(queries, table, bias), targets)
     expected = value_and_gradients(plain, queries, table, bias)
     for loss in (
         full_softmax(queries, table, bias, targets),
-        chunked_softmax(queries, table, bias, targets, 100),
+        softmax_nats(queries, table, bias, targets).mean(),
     ):
         for found, right in zip(
             value_and_gradients(loss, queries, table, bias), expected, strict=True
@@ -55,11 +60,38 @@ def test_all_ways_give_the_value_and_gradients_of_plain_cross_entropy(n: int, wi
             close(found, right)
 
 
-def test_a_torch_without_the_fused_loss_gives_the_same(monkeypatch: pytest.MonkeyPatch):
-    queries, table, bias, targets = parts(1_500)
-    fused = full_softmax(queries, table, bias, targets)
-    monkeypatch.delattr(functional, "linear_cross_entropy", raising=False)
-    close(full_softmax(queries, table, bias, targets), fused)
+@pytest.mark.parametrize("kept", [True, False])
+def test_nats_pass_on_a_slope_of_each_target(kept: bool, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(exact_softmax, "KEPT_CELLS", 10**9 if kept else 0)
+    queries, table, bias, targets = parts(700)
+    slopes = torch.linspace(-1, 2, 700)
+    plain = functional.cross_entropy(
+        functional.linear(queries, table, bias), targets, reduction="none"
+    )
+    expected = torch.autograd.grad((plain * slopes).sum(), (queries, table, bias))
+    told = softmax_nats(queries, table, bias, targets)
+    found = torch.autograd.grad((told * slopes).sum(), (queries, table, bias))
+    close(told, plain)
+    for one, right in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, right, rtol=1e-5, atol=1e-5)
+
+
+def test_a_target_without_a_chance_has_finite_nats():
+    """Scores 0 and 200: the share e^-200 is no float32, its logarithm is -200."""
+    queries = torch.tensor([[1.0], [1.0]], requires_grad=True)
+    table, targets = torch.tensor([[0.0], [200.0]]), torch.tensor([0, 1])
+    found = softmax_nats(queries, table, None, targets)
+    assert found.tolist() == [200.0, 0.0]
+    (slope,) = torch.autograd.grad(full_softmax(queries, table, None, targets), queries)
+    assert slope.tolist() == [[100.0], [0.0]]
+
+
+def test_nothing_is_computed_for_gradients_that_nobody_wants():
+    queries, table, bias, targets = parts(300)
+    with torch.no_grad():
+        assert not full_softmax(queries, table, bias, targets).requires_grad
+    plain = functional.cross_entropy(functional.linear(queries, table, bias), targets)
+    close(full_softmax(queries.detach(), table.detach(), bias.detach(), targets), plain.detach())
 
 
 def test_a_known_value():
@@ -289,7 +321,7 @@ def test_known_cosines():
 
 LOSSES: dict[str, Callable[..., Tensor]] = {
     "full": full_softmax,
-    "chunked": partial(chunked_softmax, chunk=7),
+    "nats": lambda *given, **named: softmax_nats(*given, **named).mean(),
     "sampled": partial(sampled_softmax, negatives=torch.arange(20)),
     "by popularity": partial(sampled_softmax, negatives=torch.arange(20), log_q=by_popularity()),
     "gbce": partial(gbce, negatives=torch.arange(20)),

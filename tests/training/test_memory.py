@@ -9,6 +9,7 @@ import torch
 from recency.data.histories import Histories
 from recency.errors import ConfigError, RecencyError
 from recency.nn.attention import Transformer
+from recency.nn.exact_softmax import CHUNK
 from recency.nn.inputs import InputConfig
 from recency.nn.model import SequenceModel
 from recency.nn.recurrent import GRU
@@ -45,7 +46,7 @@ def test_the_loss_counts_all_items_or_those_drawn():
     exact, sampled = TrainConfig(loss="softmax"), TrainConfig(loss="sampled", negatives=100)
     assert loss_bytes(10_000, 50, sampled) == 10_000 * 100 * 16
     assert loss_bytes(100, 50, exact) == 100 * 50 * 16
-    assert loss_bytes(10**6, 100_000, exact) == 512 * 100_000 * 16  # in chunks of 512
+    assert loss_bytes(10**6, 100_000, exact) == CHUNK * 100_000 * 16
 
 
 def test_row_updates_need_less_for_the_table(histories):

@@ -2,7 +2,7 @@
 
 Full softmax is the best or equal best loss for catalogues up to some ten thousand items. Its cost
 is memory: one logit for each target and item. Both forms of it work through the targets in chunks
-and never hold all logits at once. For larger catalogues the time counts too, and a sample of the
+(`recency.nn.exact_softmax`). For larger catalogues the time counts too, and a sample of the
 items stands for all.
 
 All losses take queries and a table of item vectors and score by their dot products, plus a bias
@@ -16,15 +16,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.checkpoint import checkpoint
 
 from recency.errors import ConfigError
+from recency.nn.exact_softmax import mean_nats, nats
 
-CHUNK = 512  # targets; the default choice of torch 2.13 is 2.5 times slower at 50,000 items
-CELLS = 2**26  # logits held at once: 256 MB in float32
-KEPT_CELLS = 2**23  # logits kept for the backward pass rather than computed anew: 32 MB
 ROWS = 64  # targets are filled up to a multiple: products are prepared anew for each new shape
-_IGNORED = -100  # what torch's losses take for no target
 TEMPERATURE = 0.05  # of cosines: the choice of HSTU
 CALIBRATION = 0.75  # of gBCE: the choice of gSASRec
 _SHORT = 1e-4  # vectors below this length have no direction; keeps gradients of cosines bounded
@@ -66,36 +62,7 @@ def full_softmax(queries: Tensor, table: Tensor, bias: Tensor | None, targets: T
     Returns:
         The mean of -log softmax(queries @ table.T + bias)[target] in nats, float32, a scalar.
     """
-    # A bfloat16 loss would keep two digits only (8.5 for 8.48).
-    queries, targets = _filled_up(queries.float(), targets)
-    table, bias = table.float(), None if bias is None else bias.float()
-    chunk = max(1, min(CHUNK, CELLS // max(1, len(table))))
-    with torch.autocast(queries.device.type, enabled=False):
-        if len(queries) > chunk and hasattr(functional, "linear_cross_entropy"):
-            options = torch.nn.LinearCrossEntropyOptions(batch_chunk_size=chunk)
-            return functional.linear_cross_entropy(
-                queries, table, targets, linear_bias=bias, options=options
-            )
-        return chunked_softmax(queries, table, bias, targets, chunk)
-
-
-def chunked_softmax(
-    queries: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor, chunk: int
-) -> Tensor:
-    """Measure the same as `full_softmax` with ordinary operations, for a torch without its own.
-
-    Each chunk's logits are computed once more in the backward pass instead of being kept.
-    """
-    if len(queries) <= chunk:
-        return functional.cross_entropy(functional.linear(queries, table, bias), targets)
-
-    def part(q: Tensor, t: Tensor, b: Tensor | None, y: Tensor) -> Tensor:
-        return functional.cross_entropy(functional.linear(q, t, b), y, reduction="sum")
-
-    total = torch.zeros((), device=queries.device)
-    for q, y in zip(torch.split(queries, chunk), torch.split(targets, chunk), strict=True):
-        total = total + checkpoint(part, q, table, bias, y, use_reentrant=False)
-    return total / (targets != _IGNORED).sum()
+    return mean_nats(*_in_full(queries, table, bias), targets)
 
 
 def softmax_nats(queries: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
@@ -104,21 +71,7 @@ def softmax_nats(queries: Tensor, table: Tensor, bias: Tensor | None, targets: T
     Returns:
         -log softmax(queries @ table.T + bias)[target] in nats, float32, [n].
     """
-    chunk = max(1, min(CHUNK, CELLS // max(1, len(table))))
-
-    def part(q: Tensor, t: Tensor, b: Tensor | None, y: Tensor) -> Tensor:
-        return functional.cross_entropy(functional.linear(q, t, b), y, reduction="none")
-
-    n, table = len(queries), table.float()
-    queries, targets = _filled_up(queries.float(), targets)
-    with torch.autocast(queries.device.type, enabled=False):
-        if queries.shape[0] * len(table) <= KEPT_CELLS:
-            return part(queries, table, bias, targets)[:n]
-        parts = [
-            checkpoint(part, q, table, bias, y, use_reentrant=False)
-            for q, y in zip(torch.split(queries, chunk), torch.split(targets, chunk), strict=True)
-        ]
-    return torch.cat(parts)[:n]
+    return nats(*_in_full(queries, table, bias), targets)
 
 
 def sampled_softmax(
@@ -288,16 +241,20 @@ def _sampled_scores(
     """Score each query's target [n] and all drawn items [n, m], in float32."""
     queries, table = queries.float(), table.float()
     own = (queries * table[targets]).sum(1)
-    drawn = functional.linear(_filled_up(queries, targets)[0], table[negatives])[: len(queries)]
+    drawn = functional.linear(_filled_up(queries), table[negatives])[: len(queries)]
     if bias is None:
         return own, drawn
     return own + bias[targets], drawn + bias[negatives]
 
 
-def _filled_up(queries: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+def _in_full(
+    queries: Tensor, table: Tensor, bias: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor | None]:
+    """Fill queries up, and take all in float32: a bfloat16 loss would keep two digits only."""
+    return _filled_up(queries.float()), table.float(), None if bias is None else bias.float()
+
+
+def _filled_up(queries: Tensor) -> Tensor:
     """Add queries without target, up to a multiple of `ROWS`."""
     missing = -len(queries) % ROWS
-    if not missing:
-        return queries, targets
-    more = functional.pad(targets, (0, missing), value=_IGNORED)
-    return functional.pad(queries, (0, 0, 0, missing)), more
+    return functional.pad(queries, (0, 0, 0, missing)) if missing else queries

@@ -7,10 +7,8 @@ scans, gathers and the optimiser are not counted, though they take time.
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -70,16 +68,12 @@ def measure_ceiling(
 def flop_counter() -> FlopCounterMode:
     """Make a counter of the products inside a ``with`` block; ``get_total_flops()`` tells.
 
-    Torch's own counter knows plain products only. Two operations of ours that hide products are
-    added: the dense LSTM of oneDNN and the fused softmax loss. A product computed twice, as where
-    memory is saved, counts twice.
+    Torch's own counter knows plain products only; the dense LSTM of oneDNN, which hides products,
+    is added. A product computed twice, as where memory is saved, counts twice.
     """
-    with suppress(ImportError):  # a torch without it; its operation is only known once it is loaded
-        import_module("torch.nn.modules.linear_cross_entropy")
     known = {
         _packet("aten", "mkldnn_rnn_layer"): _cells_forward,
         _packet("aten", "mkldnn_rnn_layer_backward"): _cells_backward,
-        _packet("torch_nn", "_linear_cross_entropy_batch_chunked"): _fused_loss,
     }
     mapping = {packet: count for packet, count in known.items() if packet is not None}
     return FlopCounterMode(display=False, custom_mapping=mapping)
@@ -133,8 +127,3 @@ def _cells_forward(x: Sequence[int], w: Sequence[int], u: Sequence[int], *_: Any
 
 def _cells_backward(x: Sequence[int], w: Sequence[int], u: Sequence[int], *_: Any, **k: Any) -> int:
     return 2 * _cells_forward(x, w, u)
-
-
-def _fused_loss(queries: Sequence[int], table: Sequence[int], *_: Any, **__: Any) -> int:
-    """Count logits and both gradients, which the fused loss computes on the way."""
-    return 3 * 2 * queries[0] * table[0] * table[1]

@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from recency.errors import ConfigError
+from recency.nn.exact_softmax import CELLS, CHUNK, KEPT_CELLS
 from recency.nn.inputs import Tensors
-from recency.nn.losses import CELLS, CHUNK, KEPT_CELLS
 from recency.nn.model import SequenceModel
 from recency.training.config import TrainConfig
 from recency.training.plan import Plan
