@@ -12,7 +12,6 @@ same settings is not measured again, so a stopped run goes on (``--again`` measu
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -25,7 +24,7 @@ import recency as rc
 from benchmarks import record as results
 from benchmarks.accuracy.splits import split_of
 from benchmarks.peers.exchange import Lesson
-from benchmarks.peers.peer import PEERS, SASREC, surroundings
+from benchmarks.peers.peer import PEERS, SASREC
 from benchmarks.record import ROOT, Row, commit, load, record
 from benchmarks.speed.contest import (
     ROUNDS,
@@ -34,6 +33,7 @@ from benchmarks.speed.contest import (
     Contest,
     Entry,
     Outcome,
+    alone,
     hold,
     metrics_of,
 )
@@ -169,7 +169,7 @@ def ceiling(threads: int) -> float:
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.speed.ceiling"],
         cwd=ROOT,
-        env=os.environ | surroundings(threads),
+        env=alone(threads),
         capture_output=True,
         text=True,
     )
