@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from recency.errors import ConfigError
+from recency.nn.encoder import Clock
 from recency.nn.recurrent import GRU, LSTM, RNN
 
 
@@ -41,3 +42,24 @@ def test_recurrent_matrices_start_orthogonal(kind):
 def test_dropout_of_one_layer_is_remembered_though_idle():
     assert LSTM(4, dropout=0.3).config() == {"dim": 4, "layers": 1, "dropout": 0.3}
     assert LSTM(4, layers=2, dropout=0.3).cells.dropout == 0.3
+
+
+@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("batch", [3, 70])
+def test_the_gru_of_training_is_that_of_torch_with_its_gradients(layers: int, batch: int):
+    torch.manual_seed(0)
+    encoder = GRU(6, layers)
+    x = torch.randn(batch, 9, 6, requires_grad=True)
+    state = torch.randn(batch, encoder.state_size, requires_grad=True)
+    clock = Clock(torch.zeros(batch, 9), torch.zeros(batch, 9, dtype=torch.int64))
+    outputs, after = encoder(x, clock, state)
+    starts = state.view(batch, layers, 6).transpose(0, 1).contiguous()
+    expected, last = encoder.cells(x, starts)
+    torch.testing.assert_close(outputs, expected)
+    torch.testing.assert_close(after.view(batch, layers, 6).transpose(0, 1), last)
+    leaves = (x, state, *encoder.parameters())
+    slopes = torch.randn_like(outputs)
+    found = torch.autograd.grad((outputs * slopes).sum() + after.sin().sum(), leaves)
+    right = torch.autograd.grad((expected * slopes).sum() + last.sin().sum(), leaves)
+    for one, other in zip(found, right, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)

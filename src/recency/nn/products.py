@@ -36,6 +36,21 @@ def quick_products(rounded: bool = False) -> Iterator[None]:
         backend.fp32_precision = before
 
 
+@contextmanager
+def plain_products(wanted: bool = True) -> Iterator[None]:
+    """Take torch's own choice inside the block, where one is wanted: for many small products."""
+    backend = _backend()
+    if backend is None or not wanted:
+        yield
+        return
+    before = backend.fp32_precision
+    backend.fp32_precision = "ieee"
+    try:
+        yield
+    finally:
+        backend.fp32_precision = before
+
+
 @cache
 def exact() -> bool:
     """Tell whether oneDNN keeps every digit of float32 on this processor, by one small product."""

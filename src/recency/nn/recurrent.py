@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from recency.nn.encoder import Clock, Encoder, Setting, check_sizes
+from recency.nn.gru_scan import gru_layer
 
 Weights = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -131,6 +132,25 @@ class GRU(_Recurrent):
     """
 
     _kind = nn.GRU
+
+    def forward(
+        self, x: Tensor, clock: Clock, state: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Read histories; see `Encoder.forward`. In training on a CPU by `gru_layer`."""
+        if (
+            x.device.type != "cpu"
+            or not torch.is_grad_enabled()
+            or torch.is_autocast_enabled("cpu")
+        ):
+            return super().forward(x, clock, state)
+        state = self.initial_state(len(x)) if state is None else state
+        last = []
+        for layer, start in enumerate(state.view(len(x), -1, self.dim).unbind(1)):
+            if layer:
+                x = nn.functional.dropout(x, self.cells.dropout, self.training)
+            x = gru_layer(x, self._weights(layer), start)
+            last.append(x[:, -1])
+        return x, torch.cat(last, dim=1)
 
     def _advanced(self, x: Tensor, parts: list[Tensor], weights: Weights) -> tuple[Tensor, ...]:
         return (torch.gru_cell(x, parts[0], *weights),)
