@@ -85,7 +85,7 @@ def alone(threads: int) -> dict[str, str]:
     """Give the environment of a process that has the machine to itself as long as it works.
 
     Its threads wait for each other as OpenMP has it by default, awake for a moment and then asleep.
-    Asleep at once, which is right beside other work, halves the rate of a small LSTM on two cores.
+    Asleep at once is right beside other work, and costs small products much of their rate.
     """
     found = os.environ | surroundings(threads)
     found.pop("OMP_WAIT_POLICY", None)
