@@ -18,6 +18,7 @@ import numpy.typing as npt
 from recency.data.arrivals import Arrivals, Events, inserted
 from recency.data.histories import PADDING, UNKNOWN, Histories, Ints, ragged_positions
 from recency.data.profiles import People
+from recency.data.tails import Cell, Tail
 
 # One merge is cheaper than an insertion each from so many events on, and from such a share of all.
 _BULK = 1_024
@@ -41,37 +42,6 @@ class Frozen:
         return inserted(self.base, self.arrived)[0]
 
 
-class _Tail:
-    """Hold one user's newest events in the order of time; if ``whole``, all of them."""
-
-    _EVENT = np.dtype([("time", "i8"), ("item", "i8"), ("type", "i8"), ("value", "f4")])
-
-    def __init__(self) -> None:
-        self.whole = False
-        self._cells = np.empty(4, self._EVENT)
-        self._n = 0
-
-    def __len__(self) -> int:
-        return self._n
-
-    @property
-    def events(self) -> npt.NDArray[np.void]:
-        """Give the events, oldest first."""
-        return self._cells[: self._n]
-
-    def insert(self, event: tuple[int, int, int, float]) -> int:
-        """Put (time, item, type, value) behind all events of its time or earlier; say where."""
-        if self._n == len(self._cells):
-            self._cells = np.concatenate((self._cells, np.empty_like(self._cells)))
-        place = self._n
-        if place and event[0] < self._cells["time"][place - 1]:
-            place = int(np.searchsorted(self.events["time"], event[0], side="right"))
-            self._cells[place + 1 : self._n + 1] = self._cells[place : self._n].copy()
-        self._cells[place] = event
-        self._n += 1
-        return place
-
-
 class Timelines:
     """Keep what every user did, in the order of time, while events arrive.
 
@@ -81,7 +51,7 @@ class Timelines:
     def __init__(self, base: Histories) -> None:
         self._base = base
         self._arrivals = Arrivals()  # since the base was made
-        self._tails: dict[int, _Tail] = {}
+        self._tails: dict[int, Tail] = {}
         self._newest = int(base.times.max()) if base.n_events else None
         self._n_events = base.n_events
         self.people: People | None = None  # whose profiles histories carry
@@ -99,9 +69,7 @@ class Timelines:
     def count(self, user: int) -> int:
         """Count one user's events."""
         tail = self._tails.get(user)
-        if tail is None:
-            return self._flat_length(user)
-        return len(tail) + (0 if tail.whole else self._flat_length(user))
+        return self._flat_length(user) if tail is None else tail.flat + len(tail)
 
     def counts(self, users: Ints) -> Ints:
         """Count the events of each of some users, [n]."""
@@ -110,8 +78,8 @@ class Timelines:
     def newest_of(self, user: int) -> int:
         """Give the instant of a user's latest event in microseconds; the user must have one."""
         tail = self._tails.get(user)
-        if tail is not None and len(tail):
-            return int(tail.events["time"][-1])
+        if tail is not None and tail.newest is not None:
+            return tail.newest
         return int(self._base.times[self._base.offsets[user + 1] - 1])
 
     def add(self, events: Events) -> dict[int, int]:
@@ -159,12 +127,17 @@ class Timelines:
 
     def _insert_all(self, events: Events) -> dict[int, int]:
         """Insert events one by one; see `add`."""
-        lengths: dict[int, int] = {}
         intact: dict[int, int] = {}
-        columns = (events.users, events.times, events.items, events.types, events.values)
-        for user, *event in zip(*(column.tolist() for column in columns), strict=True):
-            length = lengths.setdefault(user, self.count(user))
-            position = self._insert(user, (event[0], event[1], event[2], event[3]))
+        columns = (events.times, events.items, events.types, events.values)
+        cells = zip(*(column.tolist() for column in columns), strict=True)
+        tails = self._tails
+        for n, (user, cell) in enumerate(zip(events.users.tolist(), cells, strict=True)):
+            tail = tails.get(user) or self._begun(user)
+            if tail.newest is None or cell[0] >= tail.newest:
+                tail.insert(cell)
+                continue
+            length = self.count(user) - int(np.count_nonzero(events.users[:n] == user))
+            position = self._insert_late(user, tail, cell)
             if position < length:
                 intact[user] = min(position, intact.get(user, position))
         return intact
@@ -252,14 +225,12 @@ class Timelines:
         for row, user in enumerate(users.tolist()):
             tail = self._tails.get(user)
             n_tail, place = 0, 0
-            if tail is not None and len(tail):
-                known = tail.events["time"]
-                n_tail = len(known) if known[-1] < at else int(np.searchsorted(known, at))
-                place = min(n_tail, width)
-                part = slice(n_tail - place, n_tail)
-                items[row, :place] = tail.events["item"][part][::-1]
-                times[row, :place] = known[part][::-1]
-            n_flat = 0 if tail is not None and tail.whole else self._flat_length(user)
+            if tail is not None:
+                cells, n_tail = tail.last(at, width)
+                place = len(cells)
+                if place:
+                    times[row, :place], items[row, :place], *_ = zip(*cells, strict=True)
+            n_flat = self._flat_length(user) if tail is None else tail.flat
             if n_flat:
                 start = int(base.offsets[user])
                 if n_tail == 0 and base.times[start + n_flat - 1] >= at:
@@ -276,24 +247,29 @@ class Timelines:
             return 0
         return int(self._base.offsets[user + 1] - self._base.offsets[user])
 
-    def _insert(self, user: int, event: tuple[int, int, int, float]) -> int:
-        """Insert one event and give its position in the user's history."""
-        tail = self._tails.setdefault(user, _Tail())
-        flat = 0 if tail.whole else self._flat_length(user)
-        if flat and event[0] < self._base.times[self._base.offsets[user] + flat - 1]:
-            tail, flat = self._thawed(user, tail), 0
-        return tail.insert(event) + flat
+    def _begun(self, user: int) -> Tail:
+        """Give a user's tail, a new one where there is none."""
+        if user not in self._tails:
+            flat = self._flat_length(user)
+            newest = int(self._base.times[self._base.offsets[user + 1] - 1]) if flat else None
+            self._tails[user] = Tail(flat, newest)
+        return self._tails[user]
 
-    def _thawed(self, user: int, tail: _Tail) -> _Tail:
+    def _insert_late(self, user: int, tail: Tail, cell: Cell) -> int:
+        """Insert an event that is older than the newest; give its position in the history."""
+        if tail.flat and cell[0] < self._base.times[self._base.offsets[user + 1] - 1]:
+            tail = self._thawed(user, tail)
+        return tail.insert(cell)
+
+    def _thawed(self, user: int, tail: Tail) -> Tail:
         """Move a user's flat events into the tail, so that a late one can go between them."""
         one = self._base.select(np.array([user]))
         batch = one.gather(one.offsets[:1], one.offsets[1:])
-        whole = self._tails[user] = _Tail()
-        whole.whole = True
-        cells = (batch.times[0], batch.items[0], batch.types[0], batch.values[0])
-        old = zip(*(cell.tolist() for cell in cells), strict=True)
-        for event in (*old, *tail.events.tolist()):
-            whole.insert(event)
+        whole = self._tails[user] = Tail(whole=True)
+        columns = (batch.times[0], batch.items[0], batch.types[0], batch.values[0])
+        old = zip(*(column.tolist() for column in columns), strict=True)
+        for cell in (*old, *tail.events.tolist()):
+            whole.insert(cell)
         return whole
 
     def _flat(self, users: Ints) -> Histories:
@@ -341,7 +317,7 @@ class Timelines:
         )
 
 
-_NO_TAIL = _Tail()
+_NO_TAIL = Tail()
 
 
 def _offsets(lengths: Ints) -> Ints:
