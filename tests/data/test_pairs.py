@@ -109,3 +109,26 @@ def test_many_at_a_time_lie_beside_far_more_and_count_the_same() -> None:
     by_part.freeze()
     assert not by_part._runs
     np.testing.assert_allclose(table(by_part, 40), table(at_once, 40), atol=1e-12)
+
+
+def test_what_lies_beside_goes_into_a_copy_and_comes_back_merged() -> None:
+    random = np.random.default_rng(1)
+    users, items = np.repeat(np.arange(300), 20), random.integers(0, 40, 6_000)
+    times = np.tile(np.arange(20), 300) * HOUR
+    at_once, by_part = PairCounts(7_200.0), PairCounts(7_200.0)
+    at_once.add_all(*pairs_of(users, items, times))
+    frozen = None
+    for start, stop in ((0, 5_400), (5_400, 5_440), (5_440, 5_460), (5_460, 5_980), (5_980, 6_000)):
+        if start == 5_460:
+            frozen = by_part.freeze()
+            assert len(frozen.runs) > 0
+        part = slice(start, stop)
+        by_part.add_all(*pairs_of(users[part], items[part], times[part]))
+    assert frozen is not None
+    merged = frozen.merged()
+    assert not merged.runs and len(merged.keys) >= len(frozen.keys)
+    by_part.fold(frozen, merged)
+    np.testing.assert_allclose(table(by_part, 40), table(at_once, 40), atol=1e-12)
+    by_part.freeze()
+    by_part.freeze()  # the copy before never came back
+    np.testing.assert_allclose(table(by_part, 40), table(at_once, 40), atol=1e-12)

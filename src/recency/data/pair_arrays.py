@@ -3,7 +3,7 @@
 Both items of a pair make one number, so that to sort, to search and to merge are one call each.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,18 +54,21 @@ class FrozenPairs:
         weights: [m] counts.
         aside: Counts to be merged in.
         reference: Instant to which decay is counted; None before the first pair.
+        runs: More sorted counts to be merged in, the longest first.
     """
 
     keys: Ints
     weights: Weights
     aside: Counted
     reference: int | None
+    runs: tuple[tuple[Ints, Weights], ...] = ()
 
     def merged(self) -> "FrozenPairs":
         """Merge what was set aside; sorts, and may do so in any thread."""
-        if not self.aside:
+        more = [*self.runs, flat(self.aside)] if self.aside else list(self.runs)
+        if not more:
             return self
-        keys, weights = merged(self.keys, self.weights, *flat(self.aside))
+        keys, weights = merged(self.keys, self.weights, *joined(more))
         return FrozenPairs(keys, weights, {}, self.reference)
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
@@ -132,3 +135,11 @@ def merged(
     joint_keys[old], joint_weights[old] = keys, weights
     joint_keys[at], joint_weights[at] = more_keys[~known], more_weights[~known]
     return joint_keys, joint_weights
+
+
+def joined(runs: Sequence[tuple[Ints, Weights]]) -> tuple[Ints, Weights]:
+    """Merge some sorted counts into one, the last ones first: they are the shortest."""
+    *longer, whole = runs
+    for run in reversed(longer):
+        whole = merged(*run, *whole)
+    return whole

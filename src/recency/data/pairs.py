@@ -28,6 +28,7 @@ from recency.data.pair_arrays import (
     Weights,
     contained,
     flat,
+    joined,
     merged,
     without,
 )
@@ -120,6 +121,7 @@ class PairCounts:
         # What came many at a time: sorted arrays too, each at least twice as long as the next, so
         # that a pair is merged a few times at most, and not with all others at once.
         self._runs: list[tuple[Ints, Weights]] = []
+        self._resting: list[tuple[Ints, Weights]] = []  # older ones, while a snapshot merges them
         self._reference: int | None = None
 
     def add_all(self, ones: Ints, others: Ints, times: Ints, weights: Weights) -> None:
@@ -206,20 +208,19 @@ class PairCounts:
             known.
         """
         lows = np.array(items, np.int64) << COLUMN_BITS
-        starts = np.searchsorted(self._keys, lows).tolist()
-        stops = np.searchsorted(self._keys, lows + (1 << COLUMN_BITS)).tolist()
+        ends = np.append(lows, lows + (1 << COLUMN_BITS))
+        sorted_ = [
+            (keys, weights, np.searchsorted(keys, ends).tolist())
+            for keys, weights in ((self._keys, self._weights), *self._resting, *self._runs)
+        ]
         found = []
-        for item, low, start, stop in zip(items, lows, starts, stops, strict=True):
+        for place, (item, low) in enumerate(zip(items, lows, strict=True)):
             parts, total = [], 0.0
-            if stop > start:
-                weights = self._weights[start:stop]
-                parts.append((self._keys[start:stop] - low, weights))
-                total += float(weights.sum())
-            for keys, weights in self._runs:
-                first, last = np.searchsorted(keys, (low, low + (1 << COLUMN_BITS))).tolist()
-                if last > first:
-                    parts.append((keys[first:last] - low, weights[first:last]))
-                    total += float(weights[first:last].sum())
+            for keys, weights, ends_at in sorted_:
+                start, stop = ends_at[place], ends_at[place + len(items)]
+                if stop > start:
+                    parts.append((keys[start:stop] - low, weights[start:stop]))
+                    total += float(weights[start:stop].sum())
             for counted in (self._aside, self._fresh):
                 if few := counted.get(item):
                     columns = np.fromiter(few, np.int64, len(few))
@@ -230,21 +231,27 @@ class PairCounts:
 
     def freeze(self) -> FrozenPairs:
         """Set aside what is counted so far, at no cost; it stays as it is while more is counted."""
-        self._merge_runs()
-        if self._aside:  # an earlier copy never came back
+        if self._resting:  # an earlier copy never came back
+            self._merge_runs()
+        if self._aside:
             self._merge(*flat(self._aside))
         self._aside, self._fresh, self._n_fresh = self._fresh, {}, 0
-        return FrozenPairs(self._keys, self._weights, self._aside, self._reference)
+        self._resting, self._runs = self._runs, []
+        return FrozenPairs(
+            self._keys, self._weights, self._aside, self._reference, tuple(self._resting)
+        )
 
     def fold(self, frozen: FrozenPairs, merged: FrozenPairs) -> None:
         """Take over what was merged of an earlier copy, unless the counts were replaced since."""
         if self._keys is frozen.keys and self._aside is frozen.aside:
-            self._keys, self._weights, self._aside = merged.keys, merged.weights, {}
+            self._keys, self._weights = merged.keys, merged.weights
+            self._aside, self._resting = {}, []
 
     def restore(self, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
         """Count on from what `FrozenPairs.arrays` gave, in place of all that was counted."""
         self._keys, self._weights = arrays["keys"], arrays["weights"]
-        self._fresh, self._aside, self._runs, self._n_fresh = {}, {}, [], 0
+        self._fresh, self._aside, self._n_fresh = {}, {}, 0
+        self._runs, self._resting = [], []
         self._reference = int(arrays["reference"][0]) if len(arrays["reference"]) else None
 
     def _count(self, one: int, other: int, weight: float) -> None:
@@ -270,9 +277,9 @@ class PairCounts:
             self._merge_runs()
 
     def _merge_runs(self) -> None:
-        for run in self._runs:
-            self._merge(*run)
-        self._runs = []
+        if runs := [*self._resting, *self._runs]:
+            self._merge(*joined(runs))
+        self._runs, self._resting = [], []
 
     def _merge(self, keys: Ints, weights: Weights) -> None:
         self._keys, self._weights = merged(self._keys, self._weights, keys, weights)
@@ -285,7 +292,10 @@ class PairCounts:
         if gone > _LARGEST_EXPONENT and math.isfinite(gone):
             factor = 2.0**-gone
             self._weights = self._weights * factor
-            self._runs = [(keys, weights * factor) for keys, weights in self._runs]
+            self._runs, self._resting = (
+                [(keys, weights * factor) for keys, weights in runs]
+                for runs in (self._runs, self._resting)
+            )
             self._aside, self._fresh = (
                 {
                     one: {other: weight * factor for other, weight in row.items()}

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recency.data.histories import PADDING, Histories, Ints, stable_order
-from recency.data.pair_arrays import SortedPairs
+from recency.data.pair_arrays import COLUMN_BITS, SortedPairs
 from recency.data.pairs import WINDOW, PairCounts, Part, pairs_among, pairs_of
 from recency.nn.experts import ExpertConfig
 from recency.nn.frozen import FrozenMemories, newest_items, part_of
@@ -23,7 +23,7 @@ from recency.nn.voices import Voices
 Floats = npt.NDArray[np.float32]
 Rows = npt.NDArray[np.integer]
 Row = tuple[int, int]  # time in microseconds, item row
-_MANY = 1_024  # events from which on one pass is cheaper than one addition each
+_MANY = 32  # events from which on one pass is cheaper than one addition each
 _COUNTED_AT_ONCE = 2**20  # events whose pairs are held at once
 
 
@@ -133,7 +133,7 @@ class Memories:
         found = SortedPairs.of(*pairs_of(owners[order], joint, instants, fresh))
         for pairs in self.pairs:
             pairs.add_sorted(found)
-        self.beside.clear()
+        self.beside.forget(np.unique(found.keys >> COLUMN_BITS).tolist())
         offsets = np.searchsorted(owners[order], np.arange(len(known) + 1))
         self._recent[known] = newest_items(offsets, joint)
 
