@@ -312,6 +312,21 @@ def test_one_is_taken_when_due_and_at_a_stop_with_much_that_is_new(
     assert engine.follower.n_replayed == 0 and known(engine) == expected
 
 
+def test_the_longer_one_took_the_longer_is_the_rest(opened: Callable[..., Engine]) -> None:
+    config = SnapshotConfig(every_events=10, at_stop=1_000, rest=1e6)
+    engine = opened(snapshots=config)
+    assert engine.snapshots is not None
+    engine.snapshots.take()
+    engine.ingest(events(0, 50)).result()
+    assert engine.snapshots.take_if_due() is None
+    engine.snapshots.seconds = 0.0  # as if it had taken no time
+    engine.snapshots.take_if_due()
+    deadline = time.monotonic() + 10
+    while engine.snapshots.seq < 50 and time.monotonic() < deadline:  # its thread may be first
+        time.sleep(0.02)
+    assert engine.snapshots.seq == 50
+
+
 def test_questions_are_answered_while_one_is_taken(opened: Callable[..., Engine]) -> None:
     engine = opened()
     engine.ingest(events(0, 200)).result()

@@ -36,12 +36,15 @@ class SnapshotConfig:
         at_stop: New entries from which on one is taken at a graceful stop; fewer are read again
             in less time than that takes.
         keep: Newest ones kept, of each model.
+        rest: Seconds between two for each second that the last one took; a server that takes events
+            in faster than they are written down has more to read again at its next start.
     """
 
     every_events: int = 100_000
     every_seconds: float = 900.0
     at_stop: int = 1_000
     keep: int = 2
+    rest: float = 20.0
 
     def __post_init__(self) -> None:
         """Refuse impossible settings, all together."""
@@ -119,6 +122,8 @@ class Snapshots:
     def take_if_due(self) -> Path | None:
         """Take a snapshot if so much has happened since the last one that one is due."""
         new, waited = self._n_new(), time.monotonic() - self._looked
+        if waited < self._config.rest * self.seconds:
+            return None
         if new >= self._config.every_events or (new and waited >= self._config.every_seconds):
             return self.take()
         return None
