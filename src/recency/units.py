@@ -48,6 +48,8 @@ def parse_instant(value: Instant, time_zone: str = "UTC") -> int:
         UnitError: the integer looks like seconds, milliseconds or nanoseconds.
         DataError: the text is not ISO 8601.
     """
+    if type(value) is int:  # as all but the first reading gives
+        return _checked_microseconds(value)
     if isinstance(value, bool) or not isinstance(value, str | datetime | date | int):
         raise DataError(
             f"expected an instant as ISO 8601 text, datetime, date or integer microseconds, "

@@ -74,14 +74,15 @@ def events_of(source: Log | Sequence[EventRow], vocabs: Vocabs, grow: bool = Tru
         faults = [*faults[:_FAULTS_SHOWN], f"… and {len(faults) - _FAULTS_SHOWN:,} more."]
     raise_all(faults, DataError)
     users, items, times, types, values = zip(*rows, strict=True) if rows else ((),) * 5
-    if grow:
-        vocabs.types.extend([kind for kind in types if kind is not None])
-    kinds = [UNKNOWN if kind is None else vocabs.types.row(kind) for kind in types]
+    kinds = np.full(len(types), UNKNOWN, np.int64)
+    if named := [place for place, kind in enumerate(types) if kind is not None]:
+        told = [types[place] for place in named]
+        kinds[named] = vocabs.types.extend(told) if grow else vocabs.types.rows(told)
     return Events(
         users=vocabs.users.extend(users) if grow else vocabs.users.rows(users),
         items=vocabs.items.extend(items) if grow else vocabs.items.rows(items),
         times=np.array(times, np.int64),
-        types=np.array(kinds, np.int64),
+        types=kinds,
         values=np.array(values, np.float32),
     )
 
@@ -107,14 +108,14 @@ def _of_log(log: Log, vocabs: Vocabs, grow: bool) -> Events:
 
 
 def _row(event: EventRow, vocabs: Vocabs) -> tuple[int | str, int | str, int, str | None, float]:
-    user, item, when = event.get("user_id"), event.get("item_id"), event.get("timestamp")
+    get = event.get
+    user, item, when = get("user_id"), get("item_id"), get("timestamp")
     if user is None or item is None or when is None:
         missing = [name for name in ("user_id", "item_id", "timestamp") if event.get(name) is None]
         raise DataError(f"{' and '.join(missing)} missing; found {sorted(event)}.")
-    value = event.get("value")
+    value, kind = get("value"), get("event_type")
     if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
         raise DataError(f"expected value as a number, found {value!r}.")
-    kind = event.get("event_type")
     if kind is not None and not isinstance(kind, str):
         raise DataError(f"expected event_type as text, found {kind!r}.")
     return (

@@ -105,8 +105,8 @@ class Vocab:
                     )
                 return np.empty(0, dtype=np.int64)
             return self._matched(ids)
-        known = self._rows_by_id()
-        return np.fromiter((known.get(one, -1) for one in ids), np.int64, len(ids))
+        row_of = self._rows_by_id().get
+        return np.array([row_of(one, -1) for one in ids], np.int64)
 
     def extend(self, ids: "pl.Series | Sequence[Id]") -> npt.NDArray[np.int64]:
         """Add the ids that are new, then give the rows of all."""
@@ -121,9 +121,12 @@ class Vocab:
                 fresh._append_series(self._bulk.slice(before))
                 known[new] = fresh.rows(strangers) + before
             return known
-        known_ids = self._rows_by_id()
-        self._append([one for one in dict.fromkeys(ids) if one not in known_ids])
-        return self.rows(ids)
+        rows = self.rows(ids)
+        if (rows < 0).any():
+            known_ids = self._rows_by_id()
+            self._append([one for one in dict.fromkeys(ids) if one not in known_ids])
+            rows = self.rows(ids)
+        return rows
 
     def coerce(self, one: Id) -> Id:
         """Turn an id that came as text or number into this vocabulary's type.
@@ -131,6 +134,8 @@ class Vocab:
         Raises:
             DataError: a text that is no integer of 64 bits, where ids are integers.
         """
+        if type(one) is str and not self._is_int:  # as nearly all do
+            return one
         if isinstance(one, bool) or not isinstance(one, int | str):
             raise DataError(
                 f"expected an id as text or integer, found {type(one).__name__} {one!r}."
