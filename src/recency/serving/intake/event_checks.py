@@ -36,6 +36,7 @@ EVENT_FIELDS = (
     "impression",
 )
 _FIELDS = frozenset(EVENT_FIELDS)
+_OPTIONAL = _FIELDS - {"user_id", "anonymous_id", "item_id", "timestamp", "event_id"}
 _INT64 = 2**63
 
 
@@ -95,24 +96,14 @@ class EventChecks:
             raw = by_own_names(raw, faults)
             advice = "extra fields of your own belong in 'context'"
             faults += unknown_fields(raw, EVENT_FIELDS, advice)
-        event_id = self._event_id(raw.get("event_id"), faults)
-        event = Event(
-            event_id or "",
-            self._who(raw, faults),
-            self._required_id("item_id", raw, self.items, faults),
-            self._time(raw.get("timestamp"), unit, faults),
-            self._event_type(raw.get("event_type"), faults),
-            number("value", raw.get("value"), faults),
-            self._optional_id("session_id", raw.get("session_id"), faults),
-            self._context(raw.get("context"), faults),
-            self._recommendation_id(raw.get("recommendation_id"), faults),
-            self._impression(raw.get("impression"), faults),
-        )
+        event_id = self._text_id("event_id", raw.get("event_id"), faults)
+        user = self._who(raw, faults)
+        item = self._required_id("item_id", raw, self.items, faults)
+        instant = self._time(raw.get("timestamp"), unit, faults)
+        rest = () if _OPTIONAL.isdisjoint(raw) else self._rest(raw, faults)
         if faults:
             return Outcome(event_id, "rejected", error=" ".join(faults))
-        if event_id is None:
-            return msgspec.structs.replace(event, event_id=self.stamps.event_id())
-        return event
+        return Event(event_id or self.stamps.event_id(), user, item, instant, *rest)
 
     def user(self, one: object) -> Id:
         """Give a user's id in the type of this log's ids.
@@ -159,25 +150,37 @@ class EventChecks:
             raise DataError(faults[0])
         return found
 
+    def _rest(self, raw: Mapping[str, Any], faults: list[str]) -> tuple[Any, ...]:
+        """Check the fields that most events lack, in the order of `Event`."""
+        return (
+            self._event_type(raw.get("event_type"), faults),
+            number("value", raw.get("value"), faults),
+            self._optional_id("session_id", raw.get("session_id"), faults),
+            self._context(raw.get("context"), faults),
+            self._text_id("recommendation_id", raw.get("recommendation_id"), faults),
+            self._impression(raw.get("impression"), faults),
+        )
+
     def _who(self, raw: Mapping[str, Any], faults: list[str]) -> Id:
         """Give the user's id, or where nobody is known yet, the anonymous one; both are checked."""
-        ids = [
-            self._id(name, raw[name], self.users, faults)
-            for name in ("user_id", "anonymous_id")
-            if raw.get(name) is not None
-        ]
-        if not ids:
+        user, anonymous = raw.get("user_id"), raw.get("anonymous_id")
+        if user is None and anonymous is None:
             faults.append("user_id is missing.")
             return ""
-        return "" if ids[0] is None else ids[0]
+        found = None if user is None else self._id("user_id", user, self.users, faults)
+        if anonymous is not None:
+            other = self._id("anonymous_id", anonymous, self.users, faults)
+            found = other if user is None else found
+        return "" if found is None else found
 
     def _required_id(
         self, name: str, raw: Mapping[str, Any], vocab: Vocab, faults: list[str]
     ) -> Id:
-        if raw.get(name) is None:
+        one = raw.get(name)
+        if one is None:
             faults.append(f"{name} is missing.")
             return ""
-        found = self._id(name, raw[name], vocab, faults)
+        found = self._id(name, one, vocab, faults)
         return "" if found is None else found
 
     def _optional_id(self, name: str, one: object, faults: list[str]) -> Id | None:
@@ -202,6 +205,8 @@ class EventChecks:
         return one
 
     def _text_fault(self, name: str, text: str) -> str | None:
+        if 0 < len(text) <= self.limits.id_length and text.isascii() and "\0" not in text:
+            return None
         if not text:
             return f"{name} must not be empty."
         if len(text) > self.limits.id_length:
@@ -218,12 +223,8 @@ class EventChecks:
                 return f"{name} must be valid Unicode, found half a surrogate pair: {shown(text)}."
         return None
 
-    def _event_id(self, one: object, faults: list[str]) -> str | None:
-        found = self._optional_id("event_id", one, faults)
-        return None if found is None else str(found)
-
-    def _recommendation_id(self, one: object, faults: list[str]) -> str | None:
-        found = self._optional_id("recommendation_id", one, faults)
+    def _text_id(self, name: str, one: object, faults: list[str]) -> str | None:
+        found = self._optional_id(name, one, faults)
         return None if found is None else str(found)
 
     def _impression(self, value: object, faults: list[str]) -> str | None:
