@@ -160,3 +160,27 @@ def take(events: Events, start: int, stop: int) -> Events:
         events.types[start:stop],
         events.values[start:stop],
     )
+
+
+@given(
+    old=st.lists(EVENT, max_size=12),
+    parts=st.lists(st.lists(EVENT, max_size=5), max_size=4),
+)
+@settings(max_examples=100, deadline=None)
+def test_newest_events_are_the_last_of_the_histories(
+    old: list[tuple[int, int]], parts: list[list[tuple[int, int]]]
+) -> None:
+    everything = events_of([*old, *(event for part in parts for event in part)], 0)
+    timelines = Timelines(histories_of(take(everything, 0, len(old))))
+    at = len(old)
+    for part in parts:
+        timelines.add(take(everything, at, at + len(part)))
+        at += len(part)
+    users = np.flatnonzero([timelines.count(user) for user in range(4)])
+    if not len(users):
+        return
+    known = timelines.histories(users)
+    expected = known.gather(known.offsets[1:] - 1, known.offsets[1:])
+    newest = timelines.newest_events(users)
+    for name in ("items", "times", "gaps", "types", "values", "lengths"):
+        np.testing.assert_array_equal(getattr(newest, name), getattr(expected, name))

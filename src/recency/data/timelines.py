@@ -16,9 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from recency.data.arrivals import Arrivals, Events, inserted
-from recency.data.histories import PADDING, UNKNOWN, Histories, Ints, ragged_positions
+from recency.data.histories import (
+    PADDING,
+    UNKNOWN,
+    Batch,
+    Histories,
+    Ints,
+    ragged_positions,
+)
 from recency.data.profiles import People
-from recency.data.tails import Cell, Tail
+from recency.data.tails import Cell, Tail, cells_of, newest_batch
 
 # One merge is cheaper than an insertion each from so many events on, and from such a share of all.
 _BULK = 1_024
@@ -242,6 +249,22 @@ class Timelines:
             counts[row] = n_flat + n_tail
         return items, times, counts
 
+    def newest_events(self, users: Ints) -> Batch:
+        """Gather the newest event of each of some users, who must have one: [n, 1]."""
+        newest = [self._newest_two(user) for user in users.tolist()]
+        profiles = None if self.people is None else self.people.of(users)
+        return newest_batch(newest, self._base, profiles)
+
+    def _newest_two(self, user: int) -> list[Cell]:
+        """Give a user's newest event and the one before it, if there are any."""
+        tail = self._tails.get(user)
+        two = [] if tail is None else tail.newest_two()
+        flat = self._flat_length(user) if tail is None else tail.flat
+        if len(two) < 2 and flat:
+            stop = int(self._base.offsets[user + 1])
+            two += cells_of(self._base, max(stop - flat, stop - 2 + len(two)), stop)[::-1]
+        return two
+
     def _flat_length(self, user: int) -> int:
         if user >= self._base.n_users:
             return 0
@@ -263,11 +286,9 @@ class Timelines:
 
     def _thawed(self, user: int, tail: Tail) -> Tail:
         """Move a user's flat events into the tail, so that a late one can go between them."""
-        one = self._base.select(np.array([user]))
-        batch = one.gather(one.offsets[:1], one.offsets[1:])
         whole = self._tails[user] = Tail(whole=True)
-        columns = (batch.times[0], batch.items[0], batch.types[0], batch.values[0])
-        old = zip(*(column.tolist() for column in columns), strict=True)
+        first, last = self._base.offsets[user : user + 2].tolist()
+        old = cells_of(self._base, first, last)
         for cell in (*old, *tail.events.tolist()):
             whole.insert(cell)
         return whole

@@ -62,9 +62,11 @@ class Scoring:
 
     def read(self, users: Ints, timelines: Timelines) -> None:
         """Bring users' states up to date: read the events that came since they were last asked."""
-        behind = users[self.states.behind(users, timelines.counts(users))]
-        if len(behind):
-            self.states.outputs(behind, timelines.histories(behind))
+        missing = self.states.missing(users, timelines.counts(users))
+        if len(one := users[missing == 1]):
+            self.states.step(one, timelines.newest_events(one))
+        if len(more := users[missing > 1]):
+            self.states.outputs(more, timelines.histories(more))
 
     @torch.no_grad()
     def best(

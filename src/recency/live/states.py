@@ -11,7 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from recency.data.histories import Histories, Ints
+from recency.data.histories import Batch, Histories, Ints
 from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
 
@@ -104,18 +104,35 @@ class States:
             batch = histories.gather(
                 histories.offsets[behind] + seen[behind], histories.offsets[behind + 1]
             )
-            device = self._model.bias.device
-            events, before = Tensors.from_batch(batch, device), states[behind].to(device)
-            one_each = batch.items.shape[1] == 1
-            fresh = (self._model.step if one_each else self._model.advance)(events, before).cpu()
-            self._states[rows[behind]] = fresh.numpy()
+            fresh = self._read(batch, states[behind].numpy())
+            self._states[rows[behind]] = fresh
             self._seen[rows[behind]] = histories.lengths[behind]
-            states[behind] = fresh
+            states[behind] = torch.from_numpy(fresh)
         return self._model.outputs_of(states).to(self._model.bias.device)
 
-    def behind(self, users: Ints, counts: Ints) -> npt.NDArray[np.bool_]:
-        """Tell whose states [n] have not seen ``counts`` [n] events yet."""
-        return self._seen[self._rows(users)] < counts
+    @torch.no_grad()
+    def step(self, users: Ints, newest: Batch) -> None:
+        """Read one more event of each of some users.
+
+        Args:
+            users: [n] user rows, each once.
+            newest: [n, 1] the event behind those that each has seen.
+        """
+        rows = self._rows(users)
+        self._states[rows] = self._read(newest, self._states[rows])
+        self._seen[rows] += 1
+
+    def _read(self, batch: Batch, states: Floats) -> Floats:
+        """Give the states [n, size] after more events."""
+        one_each = batch.items.shape[1] == 1
+        device = self._model.bias.device
+        events, before = Tensors.from_batch(batch, device), torch.from_numpy(states).to(device)
+        fresh = (self._model.step if one_each else self._model.advance)(events, before).cpu()
+        return fresh.numpy()
+
+    def missing(self, users: Ints, counts: Ints) -> Ints:
+        """Tell how many of their ``counts`` [n] events the states of users [n] have not seen."""
+        return counts - self._seen[self._rows(users)]
 
     def kept(self, users: Ints) -> Tensor:
         """Give the outputs [n, dim] of users whose states are up to date, on the model's device."""
