@@ -6,6 +6,8 @@ are read, each in O(1). A state belongs to the weights that made it; new weights
 All states lie in one array, which grows where it lies: the system moves pages, not bytes.
 """
 
+from functools import cached_property
+
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -14,10 +16,12 @@ from torch import Tensor
 from recency.data.histories import Batch, Histories, Ints
 from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
+from recency.nn.tide_steps import TideSteps
 
 _SEGMENT = 256  # events of one history read in one call
 _TOKENS = 65_536  # events read in one call, padding included
 _GROWTH = 16_384  # most rows that the array grows by at once
+_FEW = 16  # users up to whom a step without torch is cheaper
 Floats = npt.NDArray[np.float32]
 
 
@@ -36,6 +40,11 @@ class States:
         self._states = np.zeros((0, model.state_size), np.float32)
         self._seen = np.empty(0, np.int32)
         self._forgotten: dict[int, int] | None = None  # while a copy is being made
+
+    @cached_property
+    def _steps(self) -> TideSteps | None:
+        """Read single events without torch; None for a model that has no such form."""
+        return TideSteps.of(self._model)
 
     def __len__(self) -> int:
         return self._n
@@ -123,8 +132,10 @@ class States:
         self._seen[rows] += 1
 
     def _read(self, batch: Batch, states: Floats) -> Floats:
-        """Give the states [n, size] after more events."""
+        """Give the states [n, size] after more events; without torch where these are few."""
         one_each = batch.items.shape[1] == 1
+        if one_each and len(batch) <= _FEW and self._steps is not None:
+            return self._steps.step(batch, states)
         device = self._model.bias.device
         events, before = Tensors.from_batch(batch, device), torch.from_numpy(states).to(device)
         fresh = (self._model.step if one_each else self._model.advance)(events, before).cpu()

@@ -37,7 +37,7 @@ from recency.nn.scan import scan
 
 LEAST = 4  # width below which a bank would be empty
 MOST_BLOCKS = 8
-_FLOOR = 1e-6  # under the root: a closed gate would else have an infinite gradient
+FLOOR = 1e-6  # under the root: a closed gate would else have an infinite gradient
 
 
 class Tide(Encoder):
@@ -248,10 +248,13 @@ class _Block(nn.Module):
 
     def _written(self, values: Tensor, write: Tensor, forget: Tensor, passed: _Passed) -> _Written:
         """Turn what the gates say into decays and inputs."""
-        keep = torch.exp2(torch.sigmoid(forget) * passed.rates)
+        # Beside 1, which long half-lives keep almost all of, a float has no digits left for what
+        # goes; so that is what is computed, and what stays follows from it.
+        gone = torch.expm1(torch.sigmoid(forget) * (passed.rates * math.log(2)))
         # What many events add up to has the size of one of them. Of the events' decay only: by the
         # whole of it, an event at the same instant as the one before would be written hardly.
-        scale = torch.sqrt((1 + _FLOOR) - keep.square())
+        scale = torch.sqrt(FLOOR - gone * (gone + 2))
+        keep = gone + 1
         inputs = torch.tanh(values) * torch.sigmoid(write)
         if passed.left is not None:
             keep = keep * passed.left

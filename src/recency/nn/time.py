@@ -102,6 +102,10 @@ class CalendarEncoding(nn.Module):
         """Let the day of the year count, or not."""
         self.year_shown.fill_(float(shown))
 
+    def tables(self) -> tuple[list[int], list[int], list[int]]:
+        """Give what `phases` looks up: the zone's changes, its offsets, and days of new years."""
+        return self._changes.tolist(), self._offsets.tolist(), self._years.tolist()
+
     def features(self, times: Tensor) -> Tensor:
         """Give the sines and cosines [..., 14] of day, week and year, in this order."""
         parts = []
