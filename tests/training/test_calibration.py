@@ -3,7 +3,6 @@
 import numpy as np
 import polars as pl
 import pytest
-import torch
 from torch import Tensor
 
 import recency as rc
@@ -51,7 +50,7 @@ def test_waits_that_new_items_ended_are_no_open_ones(news, monkeypatch):
     assert int((came > 0).sum()) > 5 * N_USERS
 
 
-def test_a_new_item_has_no_vector_when_heads_are_set_right(news, monkeypatch):
+def test_what_is_told_of_items_is_set_right_by_items_with_weights(news, monkeypatch):
     found: list[Tensor] = []
 
     def settle(head: TypeHead, *read: Tensor) -> bool:
@@ -60,5 +59,5 @@ def test_a_new_item_has_no_vector_when_heads_are_set_right(news, monkeypatch):
 
     monkeypatch.setattr(TypeHead, "settle", settle)
     fit(news, rc.TypeHead("like"))
-    strange = (found[0] == 0).all(dim=1)
-    assert torch.any(strange) and not torch.all(strange)
+    assert 0 < len(found[0]) < 5 * N_USERS  # the slice holds more, most of them on new items
+    assert found[0].any(dim=1).all()

@@ -48,13 +48,13 @@ def settle_heads(
     model.eval()
     histories, notes = plan.everything.histories, []
     ledger = Ledger.of(histories, model.n_items)
-    # Of everything: epochs are judged on items seen before only, and waits that seem to end with
-    # these alone would come out too long.
-    targets = plan.everything.positions
-    targets = targets[histories.times[targets] >= plan.cut]
-    sources = histories.group_start[targets] - 1
+    later = plan.everything.positions
+    later = later[histories.times[later] >= plan.cut]
     for head in heads_of(model):
-        lessons = head.lessons(ledger, targets, sources)
+        # What is told of an item is set right by items that have weights. Waits are by all events:
+        # those that seem to end with such items alone would come out too long.
+        targets = plan.newest.positions if head.by == "target" else later
+        lessons = head.lessons(ledger, targets, histories.group_start[targets] - 1)
         rows = np.flatnonzero(lessons.at >= plan.cut - round(head.reach * 1e6))
         if len(rows) > _MOST:
             rows = rows[np.linspace(0, len(rows) - 1, _MOST).astype(np.int64)]
@@ -78,8 +78,7 @@ def _read(
     device, keys = model.bias.device, lessons.keys[rows]
     vectors = torch.zeros(len(rows), model.dim, device=device)
     if head.by == "target":
-        items = torch.from_numpy(histories.items[keys].astype(np.int64)).to(device)
-        vectors[items >= 0] = model.vectors[items[items >= 0]]  # as in service, new ones have none
+        vectors = model.vectors[torch.from_numpy(histories.items[keys].astype(np.int64)).to(device)]
         keys = histories.group_start[keys] - 1
     facts, labels = (
         torch.from_numpy(cells[rows]).to(device) for cells in (lessons.facts, lessons.labels)
