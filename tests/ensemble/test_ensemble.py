@@ -599,8 +599,7 @@ def test_domains_of_a_log_can_be_asked_for_and_are_those_of_new_items_too() -> N
         pl.when(pl.col("item_id").is_in(list(books))).then(pl.lit("book")).otherwise(pl.lit("film"))
     )
     log = Log(train.events.with_columns(domain=named))
-    models = [sequence(domains=DomainConfig(rank=2)), Markov()]
-    made = Ensemble(models, valid_share=0.2).fit(log)
+    made = Ensemble([sequence(domains=DomainConfig(rank=2)), Markov()], valid_share=0.2).fit(log)
     found = made.recommend([log.events["user_id"][0]], 4, domain="book").items[0]
     assert found and set(found) <= set(books)
     user, instant = test.events["user_id"][0], test.events["timestamp"][0]
