@@ -34,7 +34,7 @@ POINTS = {
     "reading": (rounds, "ask_and_observe"),
     "the slate": (rounds, "slate_of"),
     "the gate": (rounds, "learn_gate"),
-    "the items": (rounds, "learn_heads"),
+    "the items": (rounds, "learn_scored_items"),
     "the whole model": (rounds, "train"),
     "the checkpoint": (keeping, "save_checkpoint"),
     "publishing": (keeping.Progress, "_publish"),
@@ -145,7 +145,7 @@ import torch
 torch.set_num_threads(1)
 folder = Path(sys.argv[1])
 place = (folder, rc.Log.from_frame(rc.read_log(folder / "test.parquet").events))
-t10.rounds.learn_heads = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
+t10.rounds.learn_scored_items = lambda *a: os.kill(os.getpid(), signal.SIGKILL)
 t10.to_the_end(t10.progress(place, Path(sys.argv[2]), t10.Shelf()))
 """
 
