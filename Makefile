@@ -70,7 +70,7 @@ bench: $(VENV)/.dev-ready peers
 	$(BIN)/python -m benchmarks.serving.one_event
 	$(BIN)/python -m benchmarks.serving.cold_start
 	$(BIN)/python -m benchmarks.online.run $(DATA)/globo-news $(DATA)/deskdrop
-	$(BIN)/python -m benchmarks.content.run $(DATA)/ml-latest-2k $(DATA)/online-retail --alone
+	$(BIN)/python -m benchmarks.content.run $(DATA)/ml-latest-2k $(DATA)/online-retail --alone also
 	$(BIN)/python -m benchmarks.content.hybrid $(DATA)/amazon-instruments $(DATA)/online-retail $(DATA)/ml-latest-2k
 	$(BIN)/python -m benchmarks.content.pretraining $(DATA)/amazon-instruments $(DATA)/online-retail $(DATA)/ml-latest-2k
 	$(BIN)/python -m benchmarks.content.cross $(DATA)/amazon-beauty-electronics

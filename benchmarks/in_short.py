@@ -114,7 +114,7 @@ LINES = (
     Line(
         "items that speak: ml-latest-2k, NDCG@10, the encoder alone",
         "content",
-        ("| all ·", "ids and content, encoder alone, mean of"),
+        ("| all ·", "ids and content, encoder alone"),
         "{ndcg@10:.4f}, {gain_over_ids_only:+.0%} over ids only",
     ),
     Line(

@@ -77,7 +77,9 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("folders", type=Path, nargs="+", help="with events and items")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
-    parser.add_argument("--alone", action="store_true", help="also encoders without experts")
+    parser.add_argument(
+        "--alone", choices=("also", "only"), help="encoders without experts, too or nothing else"
+    )
     parser.add_argument("--one", nargs=2, metavar=("MODEL", "SEED"), help=argparse.SUPPRESS)
     parser.add_argument("--store", type=Path, default=STORE)
     parser.add_argument("--no-record", action="store_true")
@@ -85,9 +87,10 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def wanted(seeds: list[int], alone: bool) -> list[tuple[str, int]]:
+def wanted(seeds: list[int], alone: str | None) -> list[tuple[str, int]]:
     """List models and seeds; what has no chance in it is fitted once."""
-    names = [IDS, CONTENT] + ([IDS + ALONE, CONTENT + ALONE] if alone else [])
+    names = [] if alone == "only" else [IDS, CONTENT]
+    names += [] if alone is None else [IDS + ALONE, CONTENT + ALONE]
     return [(CATEGORIES, 0), *((name, seed) for seed in seeds for name in names)]
 
 
@@ -174,7 +177,7 @@ def rows_of(data: str, arguments: argparse.Namespace) -> list[Row]:
                 "request_time": None if name == CATEGORIES else "unknown", "metrics": metrics,
                 "n_targets": int(chosen.sum()), **said,
             })  # fmt: skip
-    return rows + across_seeds(data, kept, arguments)
+    return rows + (across_seeds(data, kept, arguments) if len(arguments.seeds) > 1 else [])
 
 
 def compared(found: Any, ids: Any, categories: Any, chosen: Any) -> dict[str, float]:
