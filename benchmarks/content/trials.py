@@ -22,6 +22,7 @@ import torch
 import recency as rc
 from benchmarks.accuracy.splits import split_of
 from benchmarks.content.logs import Described, described
+from benchmarks.content.run import SETTINGS as CHOSEN
 from benchmarks.content.run import STORE, exam_of
 from benchmarks.record import ROOT, Row, commit, peak_mb, record
 from recency.evaluation.intervals import resample
@@ -33,12 +34,7 @@ ASKED = (
     "time · split at the 0.9 quantile of time, rolling history, new items, every item that the "
     "catalogue lists is a candidate · encoders alone"
 )
-# Of encoders alone; chosen on the newest slice of training, see `run`.
-SETTINGS: dict[str, dict[str, Any]] = {
-    "ml-latest-2k": {"epochs": 5, "negatives": 1024},
-    "online-retail": {"epochs": 6, "negatives": 512},
-    "amazon-instruments": {"epochs": 20},
-}
+SETTINGS: dict[str, dict[str, Any]] = {**CHOSEN, "amazon-instruments": {"epochs": 20}}
 _REVIEWS = 20  # newest of an item whose words are read
 _TIMED = 20  # steps after which a fit tells how long it will take
 
