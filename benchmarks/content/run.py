@@ -35,8 +35,8 @@ STORE = ROOT / "runs" / "content"
 SEEDS = (0, 1, 2)
 IDS, CONTENT, CATEGORIES = "tide, ids only", "tide, ids and content", "category-popularity"
 ALONE = ", encoder alone"
-# Not searched: drawn negatives, chosen before on the newest slice of training, left ids undertrained
-# on ml-latest-2k, so both logs learn by the exact loss.
+# Not searched: drawn negatives, chosen before on the newest slice of training, left ids
+# undertrained on ml-latest-2k, so both logs learn by the exact loss.
 SETTINGS: dict[str, dict[str, Any]] = {
     "ml-latest-2k": {"epochs": 8, "negatives": 0},
     "online-retail": {"epochs": 8, "negatives": 0},

@@ -10,7 +10,8 @@ from recency.data.arrivals import Events
 from recency.data.histories import PADDING, UNKNOWN, Histories
 from recency.data.timelines import Timelines
 from recency.live.shortlists import Shortlists, Wanted
-from recency.nn.experts import OWN_WINDOW, Context, ExpertConfig
+from recency.nn.experts import ExpertConfig
+from recency.nn.fading import OWN_WINDOW, Context
 from recency.nn.item_table import ItemTable
 from recency.nn.memories import Memories
 from recency.nn.model import SequenceModel

@@ -10,7 +10,8 @@ import torch
 from recency.data.histories import NO_GAP, PADDING, Histories
 from recency.errors import ConfigError, DataError
 from recency.nn.evidence import EvidenceTable
-from recency.nn.experts import Context, Evidence, ExpertConfig, Experts
+from recency.nn.experts import Evidence, ExpertConfig, Experts
+from recency.nn.fading import Context
 from recency.nn.memories import Memories
 from recency.nn.voices import context_of, voices_of
 

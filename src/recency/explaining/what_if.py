@@ -21,7 +21,7 @@ from recency.data.histories import Histories, Ints
 from recency.errors import ConfigError
 from recency.evaluation.protocol import block_length
 from recency.live.live_model import LiveModel
-from recency.nn.experts import OWN_WINDOW
+from recency.nn.fading import OWN_WINDOW
 from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
 

@@ -31,7 +31,7 @@ from recency.live.scoring import Scoring
 from recency.live.segments import Segments, recounted
 from recency.live.shortlists import Wanted
 from recency.live.states import States, outputs_at
-from recency.nn.experts import OWN_WINDOW
+from recency.nn.fading import OWN_WINDOW
 from recency.nn.memories import Memories
 from recency.nn.mixing import masked
 from recency.nn.model import SequenceModel

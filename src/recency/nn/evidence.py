@@ -13,7 +13,8 @@ import torch
 from recency.data.histories import Histories, Ints
 from recency.data.lookback import DecayedSums
 from recency.data.pairs import WINDOW, pairs_of
-from recency.nn.experts import Context, Evidence, ExpertConfig
+from recency.nn.experts import Evidence, ExpertConfig
+from recency.nn.fading import Context
 from recency.nn.voices import context_of
 
 _PAIRS = 2**23  # pairs looked up together; more are taken in turns, so that memory stays bounded

@@ -24,21 +24,16 @@ import math
 from dataclasses import dataclass
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from recency.data.histories import PADDING, Ints
 from recency.data.pairs import WINDOW
 from recency.errors import ConfigError, raise_all
+from recency.nn.fading import Context, Fading
 from recency.units import SECOND, format_duration, parse_duration
 
-OWN_WINDOW = 100  # newest own events that may come again
 FLOOR = 1e-9  # least probability, so that a loss stays finite
-_KNOTS = 16
-_PLACES = np.arange(_KNOTS)
-_LONGEST = 365.25 * 86_400.0  # seconds; what is older fades no further
 _At = TypeVar("_At", int, Ints)
 
 
@@ -110,19 +105,6 @@ class ExpertConfig:
 
 
 @dataclass(frozen=True)
-class Context:
-    """Hold the own events before n questions, newest first.
-
-    Attributes:
-        items: [n, window] item rows, `PADDING` where there is no event.
-        ages: [n, window] float32 seconds.
-    """
-
-    items: Tensor
-    ages: Tensor
-
-
-@dataclass(frozen=True)
 class Evidence:
     """Hold what the experts knew of n targets strictly before each.
 
@@ -136,37 +118,6 @@ class Evidence:
     context: Context
     pair: Tensor
     crowd: Tensor
-
-
-class Fading(nn.Module):
-    """Weigh past events by how many events and how long ago they were, as learned curves."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        start = torch.linspace(0, -0.5 * math.log(1 + OWN_WINDOW), _KNOTS)
-        self.by_events = nn.Parameter(start)  # at first as one over the root of the events ago
-        self.by_time = nn.Parameter(torch.zeros(_KNOTS))
-
-    def forward(self, context: Context) -> Tensor:
-        """Give log-weights [n, window], not normalised; -inf where there is no event."""
-        ago = torch.arange(context.items.shape[1], device=context.ages.device)
-        logs: Tensor = _curve(self.by_events, ago.float(), float(OWN_WINDOW))
-        logs = logs + _curve(self.by_time, context.ages, _LONGEST)
-        return logs.masked_fill(context.items == PADDING, -math.inf)
-
-    def logs(
-        self, items: npt.NDArray[np.integer], ages: npt.NDArray[np.floating]
-    ) -> npt.NDArray[np.float64]:
-        """Give what `forward` gives, for arrays: a service asks about few events at a time.
-
-        Args:
-            items: [n, window] item rows, newest first, `PADDING` where there is no event.
-            ages: [n, window or more] seconds.
-        """
-        window = items.shape[1]
-        by_events = _read(self.by_events, np.arange(window), float(OWN_WINDOW))
-        by_time = _read(self.by_time, ages[:, :window], _LONGEST)
-        return np.where(items == PADDING, -np.inf, by_events + by_time)
 
 
 class Experts(nn.Module):
@@ -277,20 +228,3 @@ class Experts(nn.Module):
 
 def _log(probabilities: Tensor) -> Tensor:
     return torch.log(probabilities.clamp(min=FLOOR))
-
-
-def _curve(table: Tensor, x: Tensor, longest: float) -> Tensor:
-    """Read a curve of straight lines between knots over log(1 + x), x in [0, longest]."""
-    place = torch.log1p(x.clamp(0, longest)) * ((_KNOTS - 1) / math.log1p(longest))
-    hats = torch.relu(1 - (place.unsqueeze(-1) - torch.arange(_KNOTS, device=x.device)).abs())
-    return hats @ table
-
-
-def _read(
-    table: Tensor, x: npt.NDArray[np.integer | np.floating], longest: float
-) -> npt.NDArray[np.float64]:
-    """Read a curve as `_curve` does, in float64."""
-    place = np.log1p(np.clip(x, 0, longest)) * ((_KNOTS - 1) / math.log1p(longest))
-    found: npt.NDArray[np.float64]
-    found = np.interp(place, _PLACES, table.detach().cpu().numpy())
-    return found

@@ -14,7 +14,8 @@ from torch import Tensor
 
 from recency.data.histories import PADDING, Histories, Ints, ragged_positions
 from recency.data.pairs import WINDOW
-from recency.nn.experts import OWN_WINDOW, Context, Experts
+from recency.nn.experts import Experts
+from recency.nn.fading import OWN_WINDOW, Context
 
 Doubles = npt.NDArray[np.float64]
 

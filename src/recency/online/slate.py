@@ -17,7 +17,8 @@ from torch import Tensor
 from recency.data.batches import TrainingWindows
 from recency.data.histories import Histories, Ints
 from recency.nn.evidence import EvidenceTable
-from recency.nn.experts import FLOOR, Context, Evidence
+from recency.nn.experts import FLOOR, Evidence
+from recency.nn.fading import Context
 from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
 from recency.training.validation import VALID_TOKENS
