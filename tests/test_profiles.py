@@ -10,7 +10,8 @@ import torch
 import recency as rc
 from recency.data.log import TIME, Log
 from recency.data.prepared import rows_of
-from recency.data.profiles import Attribute, People, Profiles
+from recency.data.profiles import People, Profiles
+from recency.data.user_attributes import Attribute
 from recency.data.vocab import Vocab
 from recency.errors import ConfigError, DataError, DataWarning
 from recency.evaluation.questions import questions_of

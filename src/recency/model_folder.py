@@ -24,6 +24,7 @@ from recency.nn.weights import WEIGHTS_FILE, write_weights
 from recency.storage import Manifest, written_folder
 
 VOCABS = ("users", "items", "types")
+PROFILES_FILE = "profiles.parquet"
 _COLUMNS = ("offsets", "items", "times", "types", "values")
 
 
@@ -42,7 +43,7 @@ def write_model(
         if adaptor is not None:
             write_adaptor(draft, adaptor)
         if profiles is not None:
-            profiles.frame().write_parquet(draft / "profiles.parquet", compression="zstd")
+            write_profile_codes(draft, profiles.frame())
 
 
 def write_adaptor(draft: Path, adaptor: Adaptor) -> None:
@@ -50,6 +51,11 @@ def write_adaptor(draft: Path, adaptor: Adaptor) -> None:
     adaptor.items.ids.rename("id").to_frame().write_parquet(draft / "content.parquet")
     save_arrays(adaptor.arrays(), draft / "content.safetensors")
     (draft / "content.json").write_text(json.dumps(adaptor.features.facts()), encoding="utf-8")
+
+
+def write_profile_codes(draft: Path, frame: pl.DataFrame) -> None:
+    """Write what is known of users, as `Profiles.frame` gives it."""
+    frame.write_parquet(draft / PROFILES_FILE, compression="zstd")
 
 
 def write_known(draft: Path, live: LiveModel, catalogue: Catalogue | None) -> None:
@@ -100,9 +106,14 @@ def read_catalogue(manifest: Manifest) -> Catalogue | None:
 
 def read_profiles(manifest: Manifest, facts: Sequence[dict[str, Any]]) -> Profiles | None:
     """Read the profiles of users; None where the folder keeps none."""
-    if "profiles.parquet" not in manifest:
-        return None
-    return Profiles.restored(facts, pl.read_parquet(manifest.path("profiles.parquet")))
+    codes = read_profile_codes(manifest)
+    return None if codes is None else Profiles.restored(facts, codes)
+
+
+def read_profile_codes(manifest: Manifest) -> pl.DataFrame | None:
+    """Read what `write_profile_codes` wrote; None where it wrote nothing."""
+    there = PROFILES_FILE in manifest
+    return pl.read_parquet(manifest.path(PROFILES_FILE)) if there else None
 
 
 def read_adaptor(manifest: Manifest) -> Adaptor | None:

@@ -76,6 +76,9 @@ def test_items_come_change_hide_and_go(client):
 
 def test_users_are_exported_merged_and_erased(client):
     client.event(user_id="a/b 7", item_id="i1", event_id="one")
+    described = client.describe_user("a/b 7", country="at", age=31)
+    assert (described.user_id, described.read) == ("a/b 7", [])  # this shop's model reads none
+    assert client.user("a/b 7").profile == {"country": "at", "age": 31}
     exported = client.export_user("a/b 7")
     assert any(line.get("event_id") == "one" for line in exported)
     assert client.merge_users("a/b 7", "known").user_id == "known"

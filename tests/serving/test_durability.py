@@ -117,7 +117,7 @@ def version_1(path: Path) -> Path:
 def test_a_file_of_version_1_is_brought_up_in_place(tmp_path, caplog):
     path = version_1(tmp_path / "events.sqlite")
     with EventStore(path) as store:
-        assert f"{path} was brought from version 1 to 2" in caplog.text
+        assert f"{path} was brought from version 1 to 3" in caplog.text
         assert store.read() == [
             (1, Event("e1", "u1", "i1", NOW + 1, "view", 0.5, "s", '{"a":1}')),
             (2, Event("e2", 42, "i2", NOW + 2)),
@@ -157,10 +157,10 @@ def test_the_version_before_refuses_a_file_of_this_one(tmp_path):
     path = tmp_path / "events.sqlite"
     EventStore(path).close()
     connection = sqlite3.connect(path)
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
-    connection.execute("PRAGMA user_version = 3")
+    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+    connection.execute("PRAGMA user_version = 4")
     connection.close()
-    with pytest.raises(FormatError, match="version 2 or older, found version 3"):
+    with pytest.raises(FormatError, match="version 3 or older, found version 4"):
         EventStore(path)
 
 

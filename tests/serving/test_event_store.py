@@ -417,7 +417,7 @@ def test_a_store_of_a_newer_version_is_refused(tmp_path):
         connection.execute("PRAGMA user_version = 9")
     connection.close()
     assert message_of(path, FormatError) == (
-        f"expected an event store of version 2 or older, found version 9: {path}. Open it with the "
+        f"expected an event store of version 3 or older, found version 9: {path}. Open it with the "
         f"version of Recency that wrote it."
     )
 

@@ -100,6 +100,7 @@ def test_real_answers_fit_their_models(client):
         (schema.SimilarAnswer, client.get("/v1/items/i1/similar?details=true")),
         (schema.ItemAnswer, client.get("/v1/items/i1")),
         (schema.UsersAnswer, client.get("/v1/users?limit=3")),
+        (schema.DescribeAnswer, client.put("/v1/users/u1", json={"country": "AT", "age": 31})),
         (schema.UserAnswer, client.get("/v1/users/u1")),
         (schema.ModelsAnswer, client.get("/v1/models")),
         (schema.ModelChanged, client.post(f"/v1/models/{serving(client)}/promote")),

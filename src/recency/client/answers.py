@@ -188,12 +188,32 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         n_events: All of them; ``events`` holds the newest.
+        profile: What was said of the user; None for nothing.
     """
 
     user_id: Id
     n_events: int
     events: list[HistoryEvent]
     at: str
+    as_of: AsOf
+    model_version: str
+    profile: dict[str, str | float | bool] | None = None
+
+
+class Described(msgspec.Struct, frozen=True, kw_only=True):
+    """Say what became of a profile.
+
+    Attributes:
+        user_id: The id that it is kept under.
+        seq: Its place in the event log.
+        read: Attributes that the model learned to read.
+        left: Attributes that are kept without effect.
+    """
+
+    user_id: Id
+    seq: int
+    read: list[str]
+    left: list[str]
     as_of: AsOf
     model_version: str
 

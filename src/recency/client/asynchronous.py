@@ -207,6 +207,12 @@ class AsyncClient:
         """Ask for a user's history."""
         return await self._do(calls.user(user, limit))
 
+    async def describe_user(self, user: Id, **said: object) -> answers.Described:
+        """Say what is known of a user, in place of what was said before; nothing forgets it."""
+        answer = await self._do(calls.describe_user(user, said))
+        self._wrote(answer.seq)
+        return answer
+
     async def export_user(self, user: Id) -> list[Json]:
         """Ask for all that is kept of a user, line by line."""
         return calls.lines(await self._do(calls.export_user(user)))

@@ -167,6 +167,12 @@ def user(user_id: Id, limit: int) -> Call[answers.User]:
     return Call("GET", f"/v1/users/{_part(user_id)}", answers.User, {"limit": limit})
 
 
+def describe_user(user_id: Id, said: Row) -> Call[answers.Described]:
+    """Say what is known of a user."""
+    body = _json({name: _plain(one) for name, one in said.items()})
+    return Call("PUT", f"/v1/users/{_part(user_id)}", answers.Described, {}, body)
+
+
 def export_user(user_id: Id) -> Call[bytes]:
     """Ask for all that is kept of a user."""
     return Call("GET", f"/v1/users/{_part(user_id)}/export", None)

@@ -211,6 +211,12 @@ class Client:
         """Ask for a user's history."""
         return self._do(calls.user(user, limit))
 
+    def describe_user(self, user: Id, **said: object) -> answers.Described:
+        """Say what is known of a user, in place of what was said before; nothing forgets it."""
+        answer = self._do(calls.describe_user(user, said))
+        self._wrote(answer.seq)
+        return answer
+
     def export_user(self, user: Id) -> list[Json]:
         """Ask for all that is kept of a user, line by line."""
         return calls.lines(self._do(calls.export_user(user)))

@@ -1,9 +1,6 @@
 """Profiles: what is known of users, as small whole numbers that a model and a count can take.
 
-Each attribute becomes a column of codes. Code 0 stands for everything that says nothing: no value,
-a value that training never saw, or one that too few users share to be learned from (a postcode of
-one user would be that user's name). Numbers with many values are cut at quantiles. Values and cuts
-are those of the users of training only.
+Each attribute becomes a column of codes (`recency.data.user_attributes`).
 """
 
 import difflib
@@ -16,43 +13,27 @@ import numpy as np
 import polars as pl
 
 from recency.data.histories import Ints
+from recency.data.user_attributes import NOTHING, Attribute, chosen
 from recency.data.vocab import Id, Vocab
 from recency.errors import ConfigError, DataError, DataWarning, raise_all
 
-NOTHING = 0  # the code of what says nothing
-_FEW_VALUES = 12  # numbers with no more of them are names
-_BINS = 8
-_MOST_VALUES = 500
-
 
 @dataclass(frozen=True)
-class Attribute:
-    """Say how one attribute becomes codes.
+class FrozenProfiles:
+    """Hold codes as they were at one moment; stay as they are while others are learned.
 
     Attributes:
-        name: Of the column.
-        values: Texts by code less 1; empty for numbers that are cut.
-        edges: Where numbers are cut, ascending; the code is 1 more than the edges at or below.
+        ids: [n] of users.
+        codes: [n, n_attributes].
     """
 
-    name: str
-    values: tuple[str, ...] = ()
-    edges: tuple[float, ...] = ()
+    ids: pl.Series
+    codes: Ints
 
-    @property
-    def n_codes(self) -> int:
-        """Count the codes, that of nothing included."""
-        return len(self.values) + 1 if self.values else len(self.edges) + 2
-
-    def codes(self, column: pl.Series) -> Ints:
-        """Turn values [n] into codes [n]."""
-        if self.values:
-            place = {value: code for code, value in enumerate(self.values, 1)}
-            texts = column.cast(pl.String).to_list()
-            return np.array([place.get(one, NOTHING) for one in texts], np.int64)
-        numbers = column.cast(pl.Float64, strict=False).to_numpy().astype(np.float64)
-        cut = np.searchsorted(np.array(self.edges), np.nan_to_num(numbers), side="right") + 1
-        return np.where(np.isfinite(numbers), cut, NOTHING)
+    def frame(self) -> pl.DataFrame:
+        """Give the codes as a table: ``user_id``, and one column an attribute."""
+        columns = {f"{n}": self.codes[:, n] for n in range(self.codes.shape[1])}
+        return pl.DataFrame({"user_id": self.ids, **columns})
 
 
 class Profiles:
@@ -95,7 +76,7 @@ class Profiles:
                 f"are ids written alike in both?"
             )
         names = [one for one in frame.columns if one != "user_id"] if columns is None else columns
-        found = {name: _attribute(known[name], least) for name in names}
+        found = {name: chosen(known[name], least) for name in names}
         useless = [name for name, one in found.items() if one is None]
         if useless:
             told = (
@@ -124,6 +105,30 @@ class Profiles:
         found[rows >= 0] = self._codes[rows[rows >= 0]]
         return found
 
+    def table(self, users: Sequence[Id], said: Sequence[Mapping[str, object]]) -> pl.DataFrame:
+        """Lay out what was said of users, each as a JSON object, for `learn`.
+
+        What is no attribute that was learned, or no value of its kind, is left out.
+        """
+        ids = pl.Series("user_id", users, dtype=self.users.dtype)
+        return pl.DataFrame([ids, *self._columns(said)])
+
+    def understood(self, said: Mapping[str, object]) -> list[str]:
+        """Name what of all that was said of a user a model learned to read."""
+        codes = _codes(self.attributes, pl.DataFrame(self._columns([said])))[0]
+        known = [one.name for one, code in zip(self.attributes, codes, strict=True) if code]
+        return [name for name in said if name in known]
+
+    def _columns(self, said: Sequence[Mapping[str, object]]) -> list[pl.Series]:
+        return [
+            pl.Series(
+                one.name,
+                [one.said(each.get(one.name)) for each in said],
+                dtype=pl.String if one.values else pl.Float64,
+            )
+            for one in self.attributes
+        ]
+
     def learn(self, frame: pl.DataFrame) -> list[Id]:
         """Take in profiles of new users, or others of known ones; give their ids.
 
@@ -140,14 +145,16 @@ class Profiles:
         before = len(self.users)
         rows = self.users.extend(frame["user_id"])
         more = np.full((len(self.users) - before, len(known)), NOTHING)
-        self._codes = np.concatenate((self._codes, more))
-        self._codes[rows] = _codes(self.attributes, frame)
+        codes = np.concatenate((self._codes, more))  # a copy: what was frozen stays
+        codes[rows] = _codes(self.attributes, frame)
+        self._codes = codes
         return [self.users.id_of(int(row)) for row in rows]
 
     def forget(self, one: Id) -> None:
         """Know nothing of a user any more, the id included."""
         row = self.users.row(one)
         if row >= 0:
+            self._codes = self._codes.copy()
             self._codes[row] = NOTHING
             self.users.retire(row)
 
@@ -157,10 +164,19 @@ class Profiles:
         """Give how attributes become codes, as JSON."""
         return [asdict(one) for one in self.attributes]
 
+    def freeze(self) -> FrozenProfiles:
+        """Give the codes of all users as they are now, in no time."""
+        return FrozenProfiles(self.users.ids, self._codes)
+
     def frame(self) -> pl.DataFrame:
         """Give the codes of all users as a table: ``user_id``, and one column an attribute."""
-        columns = {f"{n}": self._codes[:, n] for n in range(len(self.attributes))}
-        return pl.DataFrame({"user_id": self.users.ids, **columns})
+        return self.freeze().frame()
+
+    def restore(self, frame: pl.DataFrame) -> None:
+        """Know what a `frame` of the same attributes holds, in place of what was known."""
+        codes = frame.drop("user_id").to_numpy().astype(np.int64)
+        self.users = Vocab.from_ids(frame["user_id"])
+        self._codes = codes.reshape(frame.height, len(self.attributes))
 
     @classmethod
     def restored(cls, facts: Sequence[Mapping[str, Any]], frame: pl.DataFrame) -> Self:
@@ -168,9 +184,11 @@ class Profiles:
         attributes = [
             Attribute(one["name"], tuple(one["values"]), tuple(one["edges"])) for one in facts
         ]
-        users = Vocab.from_ids(frame["user_id"])
-        codes = frame.drop("user_id").to_numpy().astype(np.int64)
-        return cls(attributes, users, codes.reshape(frame.height, len(attributes)))
+        one = cls(
+            attributes, Vocab(frame["user_id"].dtype), np.empty((0, len(attributes)), np.int64)
+        )
+        one.restore(frame)
+        return one
 
 
 class People:
@@ -204,16 +222,18 @@ class People:
         return np.where((rows >= 0)[:, None], found, NOTHING)
 
     def forget(self, one: Id, row: int) -> None:
-        """Know nothing of a user any more."""
+        """Know nothing of a user any more; a negative row is that of somebody without one."""
         self.profiles.forget(one)
-        self._codes[row : row + 1] = NOTHING
+        if row >= 0:
+            self._codes[row : row + 1] = NOTHING
 
     def learn(self, frame: pl.DataFrame) -> Ints:
         """Take in profiles; give the rows of the users that have one."""
-        ids = self.profiles.learn(frame)
+        ids = pl.Series(self.profiles.learn(frame), dtype=self._users.dtype)
         rows = self._users.rows(ids)
-        self._codes = self.profiles.of(self._users.ids)
-        return rows[rows >= 0]
+        ids, rows = ids.filter(pl.Series(rows >= 0)), rows[rows >= 0]
+        self.of(None)[rows] = self.profiles.of(ids)
+        return rows
 
 
 def forget_person(people: People | None, one: Id, row: int) -> None:
@@ -247,23 +267,6 @@ def checked_ids(frame: pl.DataFrame, users: Vocab) -> None:
     if n_twice := int(ids.is_duplicated().sum()):
         faults.append(f"user_id: {n_twice:,} rows name a user that another row names too.")
     raise_all(faults, DataError)
-
-
-def _attribute(column: pl.Series, least: int) -> Attribute | None:
-    """Choose how a column becomes codes; None where there is nothing to learn."""
-    known = column.drop_nulls()
-    if not (known.dtype.is_numeric() or known.dtype in (pl.String, pl.Boolean, pl.Categorical)):
-        return None
-    counts = known.cast(pl.String).value_counts(sort=True).filter(pl.col("count") >= least)
-    few = not known.dtype.is_numeric() or known.n_unique() <= _FEW_VALUES
-    if few and counts.height > 1:
-        return Attribute(column.name, tuple(counts[column.name].head(_MOST_VALUES).sort()))
-    n_bins = min(_BINS, len(known) // least)
-    if not known.dtype.is_numeric() or known.n_unique() < n_bins or n_bins < 2:
-        return None
-    shares = np.arange(1, n_bins) / n_bins
-    edges = np.unique(np.quantile(known.cast(pl.Float64).to_numpy(), shares))
-    return Attribute(column.name, edges=tuple(edges.tolist()))
 
 
 def _codes(attributes: Sequence[Attribute], frame: pl.DataFrame) -> Ints:

@@ -140,13 +140,13 @@ class LiveModel:
     def merge_users(self, anonymous: Id, user: Id) -> None:
         """Give all events of one id to another: answers are as if they had been its from the start.
 
-        Events of one instant: those of ``anonymous`` come behind.
+        Events of one instant: those of ``anonymous`` come behind. Its profile is forgotten.
         """
-        users = self.vocabs.users
-        source = users.row(anonymous)
+        source = self.vocabs.users.row(anonymous)
+        forget_person(self.timelines.people, anonymous, source)
         if source < 0 or not self.timelines.count(source):
             return
-        target = int(users.extend([user])[0])
+        target = int(self.vocabs.users.extend([user])[0])
         moved, intact = self.timelines.move(source, target)
         for one in self._all:
             one.states.forget({source: 0, **intact})

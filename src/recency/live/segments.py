@@ -18,7 +18,8 @@ import numpy.typing as npt
 
 from recency.data.counts import DecayedCounts
 from recency.data.histories import Histories, Ints
-from recency.data.profiles import NOTHING, People
+from recency.data.profiles import People
+from recency.data.user_attributes import NOTHING
 
 Floats = npt.NDArray[np.float32]
 Codes = Callable[[Ints], Ints]  # user rows [n] to codes [n, n_attributes]

@@ -15,7 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from recency.data.histories import NO_GAP
-from recency.data.profiles import NOTHING, Profiles
+from recency.data.profiles import Profiles
+from recency.data.user_attributes import NOTHING
 from recency.errors import ConfigError, raise_all
 from recency.nn.encoder import Clock, Encoder
 

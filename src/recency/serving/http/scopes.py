@@ -27,6 +27,8 @@ def scope_of(method: str, path: str) -> str | None:
         return RECOMMEND
     if path.startswith(("/v1/recommendations", "/api/recommend/")) or path == "/recommendations":
         return RECOMMEND
+    if method == "PUT" and path.startswith("/v1/users/"):
+        return EVENTS
     reads = method in ("GET", "HEAD")
     if path == "/v1/items" or path.startswith("/v1/items/"):
         return RECOMMEND if reads else CATALOG

@@ -1,4 +1,4 @@
-"""Routes about users: listed, shown, joined with an anonymous id, exported, erased."""
+"""Routes about users: listed, shown, described, joined with an anonymous id, exported, erased."""
 
 import asyncio
 from collections.abc import Mapping
@@ -21,6 +21,7 @@ from recency.serving.intake.values import shown
 from recency.serving.questions import LiveRecommender
 from recency.serving.users.erasure import erase_user, export_user
 from recency.serving.users.merging import merge_users
+from recency.serving.users.profiles import describe_user
 from recency.units import SECOND, format_instant
 
 _MOST_USERS = 200  # of one list; each costs a look at a history
@@ -51,9 +52,26 @@ async def get_user(request: Request) -> Response:
     given = reader.instant("at", reader.unit())
     reader.finish()
     at = engine.now() if given is None else given
-    return json_answer(
-        await engine.call(lambda model: _history(model, user, at, limit) | standing_json(engine))
+    said = engine.store.profile_of(engine.store.identities.of(user))
+    profile = None if said is None else msgspec.json.decode(said)
+    found = await engine.call(
+        lambda model: _history(model, user, at, limit, profile) | standing_json(engine)
     )
+    return json_answer(found)
+
+
+async def put_user(request: Request) -> Response:
+    """Keep what is known of a user, in place of what was before."""
+    engine: Engine = request.app.state.engine
+    user = _user(request)
+    raw = await read_json(request, engine.limits)
+    if not isinstance(raw, Mapping):
+        raise Problem(422, "invalid-request", f"expected a JSON object, found {shown(raw)}.")
+    try:
+        done = await asyncio.to_thread(describe_user, engine, user, raw)
+    except DataError as error:
+        raise Problem(422, "invalid-request", str(error), [Fault("profile", str(error))]) from None
+    return json_answer({**msgspec.structs.asdict(done), **standing_json(engine)})
 
 
 async def post_user_merge(request: Request) -> Response:
@@ -122,8 +140,10 @@ def _users(model: LiveRecommender, start: int, limit: int) -> dict[str, Any]:
     }
 
 
-def _history(model: LiveRecommender, user: Id, at: int, limit: int) -> dict[str, Any]:
-    if user not in model.users:
+def _history(
+    model: LiveRecommender, user: Id, at: int, limit: int, profile: object
+) -> dict[str, Any]:
+    if user not in model.users and profile is None:
         raise UnknownIdError(
             f"user {user!r} is unknown: no event names them. Recommendations can be asked for "
             f"all the same, and are what is popular."
@@ -151,4 +171,5 @@ def _history(model: LiveRecommender, user: Id, at: int, limit: int) -> dict[str,
         "events": lines,
         "at": format_instant(at),
         "idle_seconds": (at - times[-1]) / SECOND if times else None,
+        "profile": profile,
     }

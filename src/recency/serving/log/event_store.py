@@ -168,6 +168,26 @@ class EventStore:
         change = UserChange("merge", user, anonymous)
         return self._writer.submit(Append(change=change)).then(lambda outcomes: outcomes[0])
 
+    def describe_user(self, user: Id, document: str) -> Reply[Outcome]:
+        """Make what is known of a user durable, in place of what was.
+
+        Args:
+            user: Id; a merged one stands for its user.
+            document: A JSON object as text.
+
+        Returns:
+            Its place in the log. It raises a DataError where the user was erased.
+        """
+        change = UserChange("profile", user, document=document)
+        return self._writer.submit(Append(change=change)).then(lambda outcomes: outcomes[0])
+
+    def profile_of(self, user: Id) -> str | None:
+        """Give what is kept of a user, a JSON object as text; None for nothing."""
+        rows = self._query(
+            "SELECT document FROM user_changes WHERE kind = 'profile' AND user_id IS ?", (user,)
+        )
+        return str(rows[0][0]) if rows else None
+
     def erase(self, user: Id) -> Reply[tuple[Outcome, int]]:
         """Delete a user's events, and those of the ids merged into it; refuse what comes of it.
 

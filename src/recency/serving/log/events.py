@@ -51,15 +51,18 @@ class ItemChange(msgspec.Struct, frozen=True, gc=False):
 class UserChange(msgspec.Struct, frozen=True, gc=False):
     """One entry of the log that is about a user, not about what the user did.
 
-    A ``merge`` makes all events of ``anonymous_id`` those of ``user_id``. An ``erase`` says that
-    nothing is kept of the id with this ``digest`` (`recency.serving.log.identities`); ``user_id``
-    names it while the change is on its way, and is None when it is read from the log.
+    A ``merge`` makes all events of ``anonymous_id`` those of ``user_id``. A ``profile`` says what
+    is known of ``user_id``, in place of what was before: ``document``, a JSON object as text. An
+    ``erase`` says that nothing is kept of the id with this ``digest``
+    (`recency.serving.log.identities`); ``user_id`` names it while the change is on its way, and is
+    None when it is read from the log.
     """
 
-    kind: Literal["merge", "erase"]
+    kind: Literal["merge", "erase", "profile"]
     user_id: Id | None = None
     anonymous_id: Id | None = None
     digest: str | None = None
+    document: str | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -46,7 +46,7 @@ class Identities:
         salt = connection.execute("SELECT value FROM notes WHERE name = 'salt'").fetchone()[0]
         one = cls(salt)
         for seq, *columns in connection.execute(
-            f"SELECT {CHANGE_COLUMNS} FROM user_changes ORDER BY seq"
+            f"SELECT {CHANGE_COLUMNS} FROM user_changes WHERE kind <> 'profile' ORDER BY seq"
         ):
             one.take(seq, UserChange(*columns))
         return one

@@ -16,7 +16,7 @@ EVENT_COLUMNS = (
     "seq, event_id, user_id, item_id, time, event_type, value, session_id, context, "
     "recommendation_id, impression"
 )
-CHANGE_COLUMNS = "seq, kind, user_id, anonymous_id, digest"
+CHANGE_COLUMNS = "seq, kind, user_id, anonymous_id, digest, document"
 _ROWS = 90  # 11 columns each: below the 999 variables that every SQLite allows
 
 # `first_seq` stays: it is where a replay brings the item in, so that rows are given as they were.
@@ -47,8 +47,8 @@ def insert_change(connection: sqlite3.Connection, seq: int, change: UserChange) 
     """Insert a user change; of an erasure only the digest is written."""
     user = None if change.kind == "erase" else change.user_id
     connection.execute(
-        f"INSERT INTO user_changes ({CHANGE_COLUMNS}) VALUES (?,?,?,?,?)",
-        (seq, change.kind, user, change.anonymous_id, change.digest),
+        f"INSERT INTO user_changes ({CHANGE_COLUMNS}) VALUES (?,?,?,?,?,?)",
+        (seq, change.kind, user, change.anonymous_id, change.digest, change.document),
     )
 
 

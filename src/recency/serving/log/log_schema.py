@@ -1,8 +1,8 @@
 """Log schema: the tables of the event log, and the way up from an older version.
 
 Version 2 adds to version 1 what an event answers to (``recommendation_id``, ``impression``), the
-changes of users, and the salt of their digests. The upgrade is one transaction: a file is of the
-one version or of the other, whenever the process dies.
+changes of users, and the salt of their digests; version 3 adds their profiles. An upgrade is one
+transaction: a file is of the one version or of the other, whenever the process dies.
 
 Deleted content is overwritten (``secure_delete``), from the first day of a file on: a page that
 splits would otherwise leave copies behind that no later erasure finds. A file of version 1 may hold
@@ -21,7 +21,7 @@ from recency.serving.log.log_faults import damage
 logger = logging.getLogger(__name__)
 
 APPLICATION_ID = 0x52434E59  # "RCNY", so that a foreign SQLite file is recognised
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 PATIENCE = 5.0  # seconds to wait for another process that holds the file
 _OLDEST = 1
 _USER_CHANGES = """
@@ -30,8 +30,10 @@ CREATE TABLE user_changes (
     kind TEXT NOT NULL,
     user_id,
     anonymous_id,
-    digest TEXT
+    digest TEXT,
+    document TEXT
 );
+CREATE INDEX profiles ON user_changes (user_id) WHERE kind = 'profile';
 """
 _SCHEMA = f"""
 CREATE TABLE events (
@@ -55,6 +57,10 @@ CREATE TABLE items (
 );
 CREATE TABLE notes (name TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL);
 {_USER_CHANGES}
+"""
+_FROM_2 = """
+ALTER TABLE user_changes ADD COLUMN document TEXT;
+CREATE INDEX profiles ON user_changes (user_id) WHERE kind = 'profile';
 """
 _FROM_1 = f"""
 ALTER TABLE events ADD COLUMN recommendation_id TEXT;
@@ -95,7 +101,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> bool:
     # Asked of the database, not of the file: a first start may have died half-way.
     empty = not connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if empty:
-        _run(connection, f"{_SCHEMA}\nPRAGMA application_id = {APPLICATION_ID};")
+        _run(connection, f"{_SCHEMA}\nPRAGMA application_id = {APPLICATION_ID};", salted=True)
     if _value(connection, "application_id") != APPLICATION_ID:
         raise FormatError(
             f"expected an event store of Recency, found another SQLite database: {path}. "
@@ -112,22 +118,27 @@ def prepare(connection: sqlite3.Connection, path: Path) -> bool:
         if verdict != "ok":
             raise damage(path, verdict)
     if version < SCHEMA_VERSION:
-        _run(connection, _FROM_1)
+        first = version == _OLDEST
+        _run(connection, _FROM_1 if first else _FROM_2, salted=first)
         logger.warning("%s was brought from version %d to %d", path, version, SCHEMA_VERSION)
-        try:
-            connection.execute("VACUUM")
-        except sqlite3.Error as error:
-            logger.warning("%s could not be rewritten: %s", path, error)
+        if first:
+            _rewrite(connection, path)
     return empty
 
 
-def _run(connection: sqlite3.Connection, script: str) -> None:
-    """Run statements, give the file its salt and its version: all or nothing."""
-    salt = secrets.token_hex(32)
+def _rewrite(connection: sqlite3.Connection, path: Path) -> None:
+    try:
+        connection.execute("VACUUM")
+    except sqlite3.Error as error:
+        logger.warning("%s could not be rewritten: %s", path, error)
+
+
+def _run(connection: sqlite3.Connection, script: str, *, salted: bool) -> None:
+    """Run statements, give the file its version, and a salt if it has none: all or nothing."""
+    salt = f"INSERT INTO notes VALUES ('salt', '{secrets.token_hex(32)}');" if salted else ""
     try:
         connection.executescript(
-            f"BEGIN IMMEDIATE; {script} INSERT INTO notes VALUES ('salt', '{salt}'); "
-            f"PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+            f"BEGIN IMMEDIATE; {script} {salt} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
         )
     except BaseException:
         if connection.in_transaction:

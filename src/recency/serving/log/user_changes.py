@@ -1,4 +1,4 @@
-"""User changes: merges and erasures, written inside the transaction of their group."""
+"""User changes: merges, profiles and erasures, written inside the transaction of their group."""
 
 import sqlite3
 
@@ -15,7 +15,7 @@ Entries = list[tuple[int, UserChange]]
 def write_change(
     connection: sqlite3.Connection, who: Identities, append: Append, seq: int
 ) -> Entries:
-    """Write a merge or an erasure and what follows from it, and note the outcome.
+    """Write a change of a user and what follows from it, and note the outcome.
 
     Args:
         connection: In a transaction.
@@ -32,7 +32,10 @@ def write_change(
         if change.user_id is None:
             return _bury(connection, who, append, change, seq)
         return _erase(connection, who, append, change.user_id, seq)
-    assert change.user_id is not None and change.anonymous_id is not None
+    assert change.user_id is not None
+    if change.kind == "profile":
+        return _describe(connection, who, append, change, seq)
+    assert change.anonymous_id is not None
     try:
         into = who.checked_merge(change.anonymous_id, change.user_id)
     except DataError as fault:
@@ -42,10 +45,35 @@ def write_change(
         append.outcomes.append(Outcome(None, "duplicate", before))
         return []
     entry = UserChange("merge", into, change.anonymous_id)
+    _drop_profile(connection, change.anonymous_id)
     insert_change(connection, seq + 1, entry)
     who.take(seq + 1, entry)
     append.outcomes.append(Outcome(None, "accepted", seq + 1))
     return [(seq + 1, entry)]
+
+
+def _describe(
+    connection: sqlite3.Connection,
+    who: Identities,
+    append: Append,
+    change: UserChange,
+    seq: int,
+) -> Entries:
+    """Write what is known of a user, in place of what was; refuse it of one who was erased."""
+    assert change.user_id is not None
+    user = who.of(change.user_id)
+    if who.is_erased(user):
+        append.fault = DataError(f"user {user!r} was erased: nothing more is kept under this id.")
+        return []
+    _drop_profile(connection, user)
+    entry = UserChange("profile", user, document=change.document)
+    insert_change(connection, seq + 1, entry)
+    append.outcomes.append(Outcome(None, "accepted", seq + 1))
+    return [(seq + 1, entry)]
+
+
+def _drop_profile(connection: sqlite3.Connection, user: Id) -> None:
+    connection.execute("DELETE FROM user_changes WHERE kind = 'profile' AND user_id IS ?", (user,))
 
 
 def _bury(
@@ -74,6 +102,7 @@ def _erase(
             "WHERE kind = 'merge' AND (user_id IS ?1 OR anonymous_id IS ?1)",
             (one,),
         )
+        _drop_profile(connection, one)
     fresh = [one for one in ids if not who.is_erased(one)]
     entries = [
         (number, UserChange("erase", one, digest=who.digest(one)))

@@ -22,6 +22,7 @@ from recency.serving.log.events import Event, ItemChange, Outcome, UserChange
 from recency.serving.log.groups import Group
 from recency.serving.models.live_scores import LiveScores
 from recency.serving.questions import AsOf, LiveRecommender
+from recency.serving.users.profiles import show_profiles
 
 logger = logging.getLogger(__name__)
 Entry = tuple[int, Event | ItemChange | UserChange]
@@ -176,12 +177,13 @@ class Follower:
             self.described([one.item_id for one in changes])
 
     def _show_changes(self, changes: Sequence[UserChange]) -> None:
-        """Let the model give a user's events to another, or forget a user.
+        """Let the model know profiles, give a user's events to another, or forget a user.
 
         An erasure that is read from the log names nobody: then every user known is looked up among
         the erased ones, once.
         """
         unnamed = False
+        show_profiles(self._recommender, changes)  # first: what is merged or erased after it goes
         for one in changes:
             if one.user_id is None:
                 unnamed = True

@@ -21,6 +21,7 @@ from safetensors.numpy import load_file, save_file
 from recency.data.catalogue import Catalogue
 from recency.data.histories import Histories, Ints
 from recency.data.intake import Vocabs
+from recency.data.profiles import FrozenProfiles
 from recency.data.timelines import Frozen
 from recency.errors import FormatError
 from recency.live.live_model import LiveModel
@@ -29,12 +30,15 @@ from recency.model_folder import (
     VOCABS,
     read_catalogue,
     read_histories,
+    read_profile_codes,
     read_vocabs,
     write_parts,
+    write_profile_codes,
 )
 from recency.nn.frozen import FrozenMemories
 from recency.serving.questions import LiveRecommender
 from recency.serving.snapshots.state_file import read_states
+from recency.serving.users.profiles import profiles_of
 from recency.storage import Manifest
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -52,6 +56,7 @@ class Knowledge:
         void: By user, of how many events a copied state may have seen at most; one a model.
         recalls: The experts' memories, None where nobody has asked for them.
         catalogue: What is known about items.
+        profiles: What is known of users, None where the model reads nothing of it.
     """
 
     seq: int
@@ -61,12 +66,13 @@ class Knowledge:
     void: list[dict[int, int]]
     recalls: list[FrozenRecall | None]
     catalogue: Catalogue | None
+    profiles: FrozenProfiles | None
 
 
 def freeze(recommender: LiveRecommender, seq: int) -> Knowledge:
     """Take a copy, in the thread that owns the recommender; ends the copies of states."""
     lead, *_ = models = recommender.live.models
-    recalls = _recalls(models)
+    recalls, profiles = _recalls(models), profiles_of(recommender)
     return Knowledge(
         seq=seq,
         vocabs=[getattr(lead.vocabs, name).ids for name in VOCABS],
@@ -75,6 +81,7 @@ def freeze(recommender: LiveRecommender, seq: int) -> Knowledge:
         void=[one.states.forgotten() for one in models],
         recalls=[recall.freeze() for recall in recalls],
         catalogue=recommender.catalogue,
+        profiles=None if profiles is None else profiles.freeze(),
     )
 
 
@@ -110,6 +117,8 @@ def fold(recommender: LiveRecommender, known: Knowledge, found: Sorted) -> None:
 def write_known(draft: Path, known: Knowledge, found: Sorted) -> None:
     """Write all but states as parts of a draft."""
     write_parts(draft, known.vocabs, found.histories, known.catalogue)
+    if known.profiles is not None:
+        write_profile_codes(draft, known.profiles.frame())
     for place, counts in enumerate(known.counts):
         save_file(counts, draft / f"counts-{place}.safetensors")
     for place, (recall, merged) in enumerate(zip(known.recalls, found.memories, strict=True)):
@@ -127,6 +136,7 @@ class Kept:
     states: list[tuple[Ints, Ints, npt.NDArray[np.float32]]]
     memories: list[Arrays | None]
     catalogue: Catalogue | None
+    profiles: pl.DataFrame | None
 
 
 def read_known(manifest: Manifest, recommender: LiveRecommender) -> Kept:
@@ -156,7 +166,8 @@ def read_known(manifest: Manifest, recommender: LiveRecommender) -> Kept:
     counted = [one for one in counts if one is not None]
     if len(counted) < len(models):
         raise FormatError(f"the snapshot {manifest.folder} lacks counts of what is popular.")
-    return Kept(vocabs, histories, counted, states, memories, read_catalogue(manifest))
+    catalogue, profiles = read_catalogue(manifest), read_profile_codes(manifest)
+    return Kept(vocabs, histories, counted, states, memories, catalogue, profiles)
 
 
 def _loaded(manifest: Manifest, name: str) -> Arrays | None:
@@ -169,7 +180,9 @@ def _loaded(manifest: Manifest, name: str) -> Arrays | None:
 
 def put_back(recommender: LiveRecommender, kept: Kept) -> None:
     """Have a recommender know what a snapshot held, in place of what it knew."""
-    models = recommender.live.models
+    models, profiles = recommender.live.models, profiles_of(recommender)
+    if profiles is not None and kept.profiles is not None:
+        profiles.restore(kept.profiles)
     models[0].know(kept.vocabs, kept.histories)
     for model, counts, states in zip(models, kept.counts, kept.states, strict=True):
         model.popularity.table.restore(counts)

@@ -1,9 +1,10 @@
 """The hash of what a recommender knows: equal for equal knowledge, however it was come by.
 
-It covers the weights (by name), every user's events in their order, and the catalogue, all by
-outside ids, sorted. So it does not depend on the order in which users and items first came, which
-events came late, how many came at once, or what was asked in between. States and counts are left
-out: they follow from weights and events, and the last bit of a sum depends on its order.
+It covers the weights (by name), every user's events in their order, the catalogue and what is known
+of users, all by outside ids, sorted. So it does not depend on the order in which users and items
+first came, which events came late, how many came at once, or what was asked in between. States and
+counts are left out: they follow from weights and events, and the last bit of a sum depends on its
+order.
 """
 
 import hashlib
@@ -16,7 +17,10 @@ import polars as pl
 
 from recency.data.catalogue import Catalogue
 from recency.data.histories import Histories, Ints
+from recency.data.profiles import Profiles
+from recency.data.user_attributes import NOTHING
 from recency.serving.questions import LiveRecommender
+from recency.serving.users.profiles import profiles_of
 
 _UNKNOWN = -1
 
@@ -42,6 +46,8 @@ def state_hash(recommender: LiveRecommender) -> str:
             _add_rows(digest, ids, rows.astype(np.int64))
     if recommender.catalogue is not None:
         _add_catalogue(digest, recommender.catalogue)
+    if (profiles := profiles_of(recommender)) is not None:
+        _add_profiles(digest, profiles)
     return digest.hexdigest()
 
 
@@ -68,6 +74,14 @@ def _add_catalogue(digest: Any, catalogue: Catalogue) -> None:
         if frame[name].null_count() < frame.height:  # a column of nothing tells nothing
             digest.update(name.encode())
             _add(digest, frame[name])
+
+
+def _add_profiles(digest: Any, profiles: Profiles) -> None:
+    """Take in the users of whom anything is known, and what."""
+    known = profiles.freeze()
+    ids, rows = _sorted(known.ids, np.flatnonzero((known.codes != NOTHING).any(1)))
+    _add(digest, ids)
+    _add(digest, known.codes[rows])
 
 
 def _values(histories: Histories) -> npt.NDArray[np.float32]:

@@ -1,7 +1,8 @@
 """Erased files: a model's folder rewritten without what was erased.
 
-Only the vocabulary of users and the histories name anybody, or tell what somebody did; both are
-written anew, all other parts are linked. Weights and rows stay, so the version keeps its name.
+Only the vocabulary of users, their profiles and the histories name anybody, or tell what somebody
+is or did; these are written anew, all other parts are linked. Weights and rows stay, so the version
+keeps its name.
 """
 
 import os
@@ -9,9 +10,17 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from recency.data.histories import Histories
-from recency.model_folder import VOCABS, read_histories, read_vocabs, write_parts
+from recency.model_folder import (
+    VOCABS,
+    read_histories,
+    read_profile_codes,
+    read_vocabs,
+    write_parts,
+    write_profile_codes,
+)
 from recency.serving.log.identities import Identities
 from recency.storage import Manifest, read_manifest, written_folder
 
@@ -36,17 +45,21 @@ def erase_from_model(folder: Path, who: Identities) -> int:
     vocabs = read_vocabs(manifest)
     users = vocabs.users
     gone = [users.row(one) for one in who.erased_among(users.ids.to_list())]
-    if not gone:
+    codes = read_profile_codes(manifest)
+    told = [] if codes is None else who.erased_among(codes["user_id"].to_list())
+    if not (gone or told):
         return 0
     for row in gone:
         users.retire(row)
     with written_folder(folder, manifest.content) as draft:
         ids = [getattr(vocabs, name).ids for name in VOCABS]
         write_parts(draft, ids, _without(manifest, gone), None)
+        if codes is not None:
+            write_profile_codes(draft, codes.filter(~pl.col("user_id").is_in(list(told))))
         for name in manifest.files:
             if not (draft / name).exists():
                 _link(manifest.path(name), draft / name)
-    return len(gone)
+    return max(len(gone), len(told))
 
 
 def _without(manifest: Manifest, users: list[int]) -> Histories:

@@ -154,8 +154,9 @@ def export_user(engine: "Engine", user: object) -> list[dict[str, Any]]:
     Returns:
         Rows as JSON objects, oldest first. Each has ``kind``: ``"event"`` (all fields of the event
         as it was sent, ``seq`` and ``timestamp``), ``"fitted"`` (an event that the model knows from
-        the log it was fitted on: ``item_id``, ``timestamp``, ``event_type``) or ``"merge"``
-        (``anonymous_id``, ``seq``). None for a user of whom nothing is kept.
+        the log it was fitted on: ``item_id``, ``timestamp``, ``event_type``), ``"merge"``
+        (``anonymous_id``, ``seq``) or ``"profile"`` (``attributes``, as they were sent). None for a
+        user of whom nothing is kept.
 
     Raises:
         DataError: it can be no id.
@@ -171,7 +172,10 @@ def export_user(engine: "Engine", user: object) -> list[dict[str, Any]]:
         {"kind": "merge", "seq": store.identities.merge_of(each), "anonymous_id": each}
         for each in ids[1:]
     ]
-    return [*fitted, *(_sent(seq, event) for seq, event in events), *merges]
+    sent = [_sent(seq, event) for seq, event in events]
+    said = store.profile_of(one)
+    profile = [] if said is None else [{"kind": "profile", "attributes": msgspec.json.decode(said)}]
+    return [*fitted, *sent, *merges, *profile]
 
 
 def _sent(seq: int, event: "Event") -> dict[str, Any]:

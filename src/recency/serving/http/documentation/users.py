@@ -9,6 +9,7 @@ from recency.serving.http.user_routes import (
     get_user_export,
     get_users,
     post_user_merge,
+    put_user,
 )
 
 USERS = (
@@ -48,6 +49,7 @@ USERS = (
             "events": [{"item_id": "tent", "timestamp": "2026-02-01T09:00:00Z"}],
             "at": "2026-02-01T09:05:00Z",
             "idle_seconds": 300.0,
+            "profile": {"country": "AT", "age": 31},
             "as_of": AS_OF,
             "model_version": "3f2a9c01",
         },
@@ -57,6 +59,17 @@ USERS = (
             UNIT,
         ),
         problems=(401, 404, 422, 503),
+    ),
+    Documented(
+        "PUT",
+        "/v1/users/{user_id}",
+        put_user,
+        "users",
+        schema.DescribeAnswer,
+        {"user_id": "u1", "seq": 18, "read": ["country", "age"], "left": []} | STANDING,
+        body=schema.ProfileIn,
+        bodies={"one": {"country": "AT", "age": 31}},
+        problems=(*BODY_PROBLEMS, 507),
     ),
     Documented(
         "POST",

@@ -45,10 +45,12 @@ from recency.serving.http.schema.status import (
 )
 from recency.serving.http.schema.transfers import FileIn, JobAnswer, JobsAnswer
 from recency.serving.http.schema.users import (
+    DescribeAnswer,
     EraseAnswer,
     HistoryEvent,
     MergeAnswer,
     MergeIn,
+    ProfileIn,
     UserAnswer,
     UserLine,
     UsersAnswer,
@@ -57,6 +59,7 @@ from recency.serving.http.schema.values import AsOf
 
 __all__ = [
     "AsOf",
+    "DescribeAnswer",
     "EraseAnswer",
     "EventIn",
     "EventOutcome",
@@ -88,6 +91,7 @@ __all__ = [
     "ModelsAnswer",
     "NextIn",
     "ProblemAnswer",
+    "ProfileIn",
     "QuestionIn",
     "RecommendationsAnswer",
     "Scored",

@@ -1,6 +1,6 @@
 """Bodies about users."""
 
-from pydantic import Field
+from pydantic import Field, RootModel
 
 from recency.serving.http.schema.values import AsOf, Body, Id, Text
 
@@ -22,6 +22,7 @@ class UserAnswer(Body):
     events: list[HistoryEvent]
     at: Text
     idle_seconds: float | None = Field(description="From the newest of them to 'at'")
+    profile: dict[str, str | float | bool] | None = Field(description="As PUT said it last")
     as_of: AsOf
     model_version: str
 
@@ -41,6 +42,21 @@ class UsersAnswer(Body):
     n_users: int
     next_cursor: str | None = Field(description="Pass as cursor= for the next; null at the end")
     next_after: int | None = Field(description="The same for after=, which older clients send")
+    as_of: AsOf
+    model_version: str
+
+
+class ProfileIn(RootModel[dict[str, str | float | bool | None]]):
+    """What is known of a user: texts, numbers and flags by name; nothing is known by null."""
+
+
+class DescribeAnswer(Body):
+    """What became of a profile."""
+
+    user_id: Id = Field(description="The id that it is kept under")
+    seq: int = Field(description="Its place in the event log")
+    read: list[str] = Field(description="Attributes that the model learned to read")
+    left: list[str] = Field(description="Attributes that are kept without effect")
     as_of: AsOf
     model_version: str
 
