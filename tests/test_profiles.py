@@ -19,6 +19,8 @@ from recency.live.shrinkage import best_shrinkage
 from recency.nn.encoder import Encoder
 from recency.nn.inputs import InputConfig
 from recency.nn.profile import ProfileConfig
+from recency.online.asking import observe
+from recency.online.feed import Description
 from recency.recommender import SequenceRecommender
 from recency.training.config import TrainConfig
 
@@ -82,6 +84,17 @@ NEW = [f"u{N_USERS + n}" for n in range(6)]
 def hello(model: SequenceRecommender, users: list[str]) -> None:
     now = model.live.now
     model.observe([{"user_id": one, "item_id": "hello", "timestamp": now + HOUR} for one in users])
+
+
+def test_a_learner_follows_what_is_said_of_users(own):
+    hello(own, NEW[:1])
+    before = own.recommend(NEW[:1], k=3, exclude=["hello"]).to_frame()
+    rows = [Description(1, NEW[0], {"country": "ch", "age": 21, "shoes": 4}),
+            Description(2, "nobody yet", {"country": "be"})]  # fmt: skip
+    observe(own, rows)
+    assert not own.recommend(NEW[:1], k=3, exclude=["hello"]).to_frame().equals(before)
+    items = own.recommend(["nobody yet"], k=3, exclude=["hello"]).to_frame()["item_id"]
+    assert {one[:2] for one in items} == {"be"}
 
 
 def right(model: SequenceRecommender, users: list[str]) -> float:

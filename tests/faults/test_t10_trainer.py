@@ -21,7 +21,7 @@ from recency.online import learner as rounds
 from recency.online import progress as keeping
 from recency.online.config import LearnConfig
 from recency.online.drift import DriftWatch
-from recency.online.feed import LogFeed
+from recency.online.feed import Entry, LogFeed
 from recency.online.learner import Learner
 from recency.online.progress import Progress
 
@@ -196,6 +196,24 @@ def test_another_learner_is_refused(place, tmp_path, monkeypatch):
     monkeypatch.setattr(sys.modules[__name__], "CONFIG", LearnConfig(round_events=7))
     with pytest.raises(ConfigError, match=r"is another one: config differ"):
         progress(place, kept, Shelf()).resume()
+
+
+def test_what_was_erased_since_is_passed_over(place, tmp_path):
+    class Erased(LogFeed):
+        """A feed whose newest event is gone."""
+
+        def read(self, after_seq: int, limit: int) -> list[Entry]:
+            return [one for one in super().read(after_seq, limit) if one.seq != 120]
+
+    kept = tmp_path / "kept"
+    first = progress(place, kept, Shelf())
+    first.step()
+    assert first.learner.standing.seq == 120
+    again = progress(place, kept, Shelf())
+    again.learner.feed = Erased(place[1])
+    assert again.resume() and again.learner.standing.seq == 120
+    rest = again.step()
+    assert rest is not None and rest.seq > 120
 
 
 def test_another_log_is_told(place, tmp_path):

@@ -103,6 +103,8 @@ def test_merges_and_erasures_are_followed(small_shop):
     first = entries[0].user_id
 
     class Changing:
+        end = 41
+
         def read(self, after_seq, limit):
             mixed: list[Entry | Merge] = [*entries[:20], Merge(21, entries[3].user_id, "somebody")]
             later = [one for one in entries[20:] if one.user_id != first]

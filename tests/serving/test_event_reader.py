@@ -7,7 +7,7 @@ import pytest
 import recency as rc
 from recency.data.synthetic import shop
 from recency.errors import FormatError, StoreError
-from recency.online.feed import Entry, Merge
+from recency.online.feed import Description, Entry, Merge
 from recency.serving.log.event_reader import EventReader
 from recency.serving.log.event_store import EventStore
 from recency.serving.log.events import Event
@@ -36,9 +36,12 @@ def test_it_follows_a_log_that_is_being_written(tmp_path):
         assert reader.read(1, 2) == [reader.read(0, 9)[1], Merge(3, "bob", "ann")]
         assert [one.seq for one in reader.read(3, 9)] == [4]
         assert not reader.erased(["ann", "bob"])
+        for age in (30, 31):  # the newer takes the older one's place
+            store.describe_user("bob", f'{{"age":{age}}}').result()
+        assert reader.read(4, 9) == [Description(6, "ann", {"age": 31})]
         store.erase("ann").result()
         assert reader.erased(["ann", "carl"]) == ["ann"]
-        assert not [one for one in reader.read(0, 9) if isinstance(one, Entry)]
+        assert reader.read(0, 9) == [] and reader.end == store.last_seq > 6
 
 
 def test_it_writes_nothing(tmp_path):

@@ -1,14 +1,14 @@
 """People: profiles brought together with a live model and with the questions of an evaluation."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import polars as pl
 
 from recency.data.histories import Histories
 from recency.data.profiles import People, Profiles
-from recency.data.vocab import Vocab
+from recency.data.vocab import Id, Vocab
 from recency.errors import ConfigError
 from recency.evaluation.protocol import Questions
 from recency.live.live_model import LiveModel
@@ -92,6 +92,18 @@ def describe_people(live: LiveModel, users: pl.DataFrame) -> None:
         one.states.forget({int(row): 0 for row in rows})
         if counted:
             one.segments = recounted(one.segments, live.timelines.histories)
+
+
+def describe_as_said(live: LiveModel, said: Mapping[Id, Mapping[str, object]]) -> None:
+    """Take in what was said of users, as JSON has it, as far as a model reads any of it.
+
+    Args:
+        live: One that reads no profiles stays as it is.
+        said: Attributes by name, of each user; those that were not learned are left out.
+    """
+    people = live.timelines.people
+    if people is not None and said:
+        describe_people(live, people.profiles.table(list(said), list(said.values())))
 
 
 def with_profiles(live: LiveModel, questions: Questions, histories: Histories) -> Histories:

@@ -7,7 +7,8 @@ import numpy as np
 
 from recency.asking.selection import Selection
 from recency.data.vocab import Id, Vocab
-from recency.online.feed import Entry, Merge
+from recency.live.people import describe_as_said
+from recency.online.feed import Description, Entry, Happening, Merge
 from recency.online.prequential import Asked, Prequential
 from recency.ranking.filters import keep_items
 from recency.ranking.ranks import count_above
@@ -16,7 +17,7 @@ from recency.recommender import SequenceRecommender
 
 def ask_and_observe(
     recommender: SequenceRecommender,
-    entries: Sequence[Entry | Merge],
+    entries: Sequence[Happening],
     scores: Prequential,
     most: int,
 ) -> None:
@@ -26,7 +27,7 @@ def ask_and_observe(
 
     Args:
         recommender: Asked and told.
-        entries: What happened; a merge is only followed.
+        entries: What happened; what is no event is only followed.
         scores: Takes the predictions down.
         most: Events asked about, evenly spread.
     """
@@ -36,7 +37,7 @@ def ask_and_observe(
         observe(recommender, entries[done:place])
         done = place
         one = entries[place]
-        if isinstance(one, Merge):
+        if not isinstance(one, Entry):
             continue
         newest = recommender.live.timelines.newest
         if newest is None or one.time >= newest:
@@ -44,7 +45,7 @@ def ask_and_observe(
     observe(recommender, entries[done:])
 
 
-def observe(recommender: SequenceRecommender, entries: Sequence[Entry | Merge]) -> None:
+def observe(recommender: SequenceRecommender, entries: Sequence[Happening]) -> None:
     """Let a recommender take what happened, in its order."""
     for kind, run in groupby(entries, key=type):
         if kind is Entry:
@@ -53,6 +54,8 @@ def observe(recommender: SequenceRecommender, entries: Sequence[Entry | Merge]) 
         for one in run:
             if isinstance(one, Merge):
                 recommender.merge_users(one.anonymous_id, one.user_id)
+            elif isinstance(one, Description):
+                describe_as_said(recommender.live, {one.user_id: one.said})
 
 
 def _asked(recommender: SequenceRecommender, one: Entry) -> Asked:

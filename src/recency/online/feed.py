@@ -58,13 +58,36 @@ class Merge:
     user_id: Id
 
 
+@dataclass(frozen=True)
+class Description:
+    """Say what is known of a user, in place of what was known before.
+
+    Attributes:
+        seq: Its place among the events.
+        user_id: Who.
+        said: Attributes by name: texts, numbers, flags.
+    """
+
+    seq: int
+    user_id: Id
+    said: Mapping[str, object]
+
+
+Happening = Entry | Merge | Description
+
+
 class Feed(Protocol):
     """Give events in the order in which they became known."""
 
-    def read(self, after_seq: int, limit: int) -> Sequence[Entry | Merge]:
-        """Give at most ``limit`` events and merges behind a place, in the order of places.
+    @property
+    def end(self) -> int:
+        """Give the last place; what stood there may have been erased or replaced."""
+        ...
 
-        Events of erased users are left out.
+    def read(self, after_seq: int, limit: int) -> Sequence[Happening]:
+        """Give at most ``limit`` entries behind a place, in the order of places.
+
+        Events of erased users are left out, and descriptions that another one replaced.
         """
         ...
 
@@ -101,10 +124,15 @@ class NewOnly:
         self._users, self._items = recommender.users, recommender.items
         self._histories = recommender.live.timelines.histories()  # as of now, whatever comes
 
-    def read(self, after_seq: int, limit: int) -> list[Entry | Merge]:
-        """Give at most ``limit`` events and merges behind a place; see `Feed.read`."""
+    @property
+    def end(self) -> int:
+        """Give the last place."""
+        return self._feed.end
+
+    def read(self, after_seq: int, limit: int) -> list[Happening]:
+        """Give at most ``limit`` entries behind a place; see `Feed.read`."""
         while found := self._feed.read(after_seq, limit):
-            new = [one for one in found if isinstance(one, Merge) or not self._holds(one)]
+            new = [one for one in found if not (isinstance(one, Entry) and self._holds(one))]
             if new:
                 return new
             after_seq = found[-1].seq
@@ -132,6 +160,11 @@ class LogFeed:
 
     def __init__(self, log: Log) -> None:
         self._log = log
+
+    @property
+    def end(self) -> int:
+        """Count the events."""
+        return len(self._log)
 
     def read(self, after_seq: int, limit: int) -> list[Entry]:
         """Give at most ``limit`` events behind a place."""

@@ -25,7 +25,7 @@ from recency.nn.scored_items import untie
 from recency.online.asking import ask_and_observe
 from recency.online.config import LearnConfig
 from recency.online.drift import Drift, Watch
-from recency.online.feed import Entry, Feed, Merge
+from recency.online.feed import Feed, Happening
 from recency.online.prequential import Prequential
 from recency.online.quick import learn_gate, learn_scored_items, state_version
 from recency.online.slate import Slate, joined, newest_of, slate_of
@@ -124,7 +124,7 @@ class Learner:
         self.standing = Standing(quick_until=begin, whole_until=begin)
         self.scores = Prequential(self.config.k, self.config.window, self.config.delay_us)
 
-    def plan(self, limit: int | None = None) -> list[Entry | Merge]:
+    def plan(self, limit: int | None = None) -> list[Happening]:
         """Read the events of the next round, without taking them.
 
         Args:
@@ -133,7 +133,7 @@ class Learner:
         found = list(self.feed.read(self.standing.seq, self.config.round_events))
         return [one for one in found if limit is None or one.seq <= limit]
 
-    def round(self, entries: Sequence[Entry | Merge]) -> Round:
+    def round(self, entries: Sequence[Happening]) -> Round:
         """Predict, observe and learn events.
 
         Raises:

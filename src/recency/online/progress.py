@@ -118,16 +118,15 @@ class Progress:
         self._write(_PUBLISHED, {"number": said["number"]})
 
     def _observe_again(self, seq: int) -> None:
-        """Observe the events of earlier rounds."""
-        done = self._first
-        while done < seq:
-            entries = [one for one in self.learner.feed.read(done, _REPLAYED) if one.seq <= seq]
-            if not entries:
-                raise FormatError(
-                    f"expected the feed to reach place {seq}, which this learner has learned up "
-                    f"to, found its end at {done}; is it another log? Remove {self.folder} to "
-                    f"begin anew."
-                )
+        """Observe the events of earlier rounds; what was erased since is passed over."""
+        done, feed = self._first, self.learner.feed
+        if feed.end < seq:
+            raise FormatError(
+                f"expected the feed to reach place {seq}, which this learner has learned up to, "
+                f"found its end at {feed.end}; is it another log? Remove {self.folder} to begin "
+                f"anew."
+            )
+        while entries := [one for one in feed.read(done, _REPLAYED) if one.seq <= seq]:
             observe(self.learner.recommender, entries)
             done = entries[-1].seq
 

@@ -10,14 +10,18 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import msgspec
+
 from recency.data.vocab import Id
 from recency.errors import FormatError, StoreError
-from recency.online.feed import Entry, Merge
+from recency.online.feed import Description, Entry, Happening, Merge
 from recency.serving.log.identities import Identities
+from recency.serving.log.log_rows import newest_seq
 from recency.serving.log.log_schema import APPLICATION_ID, SCHEMA_VERSION
 
 _EVENTS = "seq, user_id, item_id, time, event_type, value"
 _MERGES = "seq, anonymous_id, user_id"
+_PROFILES = "seq, user_id, document"
 
 
 class EventReader:
@@ -55,21 +59,29 @@ class EventReader:
             salt = Identities.read(connection).salt
         return hashlib.sha256(salt.encode()).hexdigest()[:16]
 
-    def read(self, after_seq: int, limit: int) -> Sequence[Entry | Merge]:
-        """Give at most ``limit`` events and merges of users behind a place, in the log's order."""
+    @property
+    def end(self) -> int:
+        """Give the last place; what stood there may have been erased or replaced."""
         with self._open() as connection:
-            events = connection.execute(
-                f"SELECT {_EVENTS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
-                (after_seq, limit),
-            ).fetchall()
-            merges = connection.execute(
-                f"SELECT {_MERGES} FROM user_changes WHERE seq > ? AND kind = 'merge' "
-                f"ORDER BY seq LIMIT ?",
-                (after_seq, limit),
-            ).fetchall()
-        entries: list[Entry | Merge] = [
+            return newest_seq(connection)
+
+    def read(self, after_seq: int, limit: int) -> Sequence[Happening]:
+        """Give at most ``limit`` events, merges and profiles behind a place, in the log's order."""
+        with self._open() as connection:
+            events, merges, profiles = (
+                connection.execute(
+                    f"SELECT {columns} FROM {table} ORDER BY seq LIMIT ?", (after_seq, limit)
+                ).fetchall()
+                for columns, table in (
+                    (_EVENTS, "events WHERE seq > ?"),
+                    (_MERGES, "user_changes WHERE seq > ? AND kind = 'merge'"),
+                    (_PROFILES, "user_changes WHERE seq > ? AND kind = 'profile'"),
+                )
+            )
+        entries: list[Happening] = [
             *(Entry(*row) for row in events),
             *(Merge(*row) for row in merges),
+            *(Description(seq, user, msgspec.json.decode(said)) for seq, user, said in profiles),
         ]
         return sorted(entries, key=lambda one: one.seq)[:limit]
 

@@ -13,7 +13,7 @@ import msgspec
 from recency.data.profiles import Profiles
 from recency.data.vocab import Id
 from recency.errors import DataError, raise_all
-from recency.live.people import describe_people
+from recency.live.people import describe_as_said
 from recency.serving.intake.values import shown
 from recency.serving.log.events import UserChange
 from recency.serving.questions import LiveRecommender
@@ -100,10 +100,7 @@ def show_profiles(recommender: LiveRecommender, changes: Sequence[UserChange]) -
         for one in changes
         if one.kind == "profile" and one.user_id is not None and one.document is not None
     }
-    profiles = profiles_of(recommender)
-    if newest and profiles is not None:
-        table = profiles.table(list(newest), list(newest.values()))
-        describe_people(recommender.live.models[0], table)
+    describe_as_said(recommender.live.models[0], newest)
 
 
 def _understood(profiles: Profiles | None, said: Mapping[str, object]) -> list[str]:
