@@ -41,6 +41,12 @@ def profiles_for(
     return Profiles.fit(users, learned, config.columns, config.least)
 
 
+def profiles_of(live: LiveModel) -> Profiles | None:
+    """Give the profiles that a live model reads; None where it reads none."""
+    people = live.timelines.people
+    return None if people is None else people.profiles
+
+
 def know_people(live: LiveModel, profiles: Profiles, config: ProfileConfig) -> None:
     """Let a live model answer by profiles from now on; their users become known.
 
@@ -101,9 +107,9 @@ def describe_as_said(live: LiveModel, said: Mapping[Id, Mapping[str, object]]) -
         live: One that reads no profiles stays as it is.
         said: Attributes by name, of each user; those that were not learned are left out.
     """
-    people = live.timelines.people
-    if people is not None and said:
-        describe_people(live, people.profiles.table(list(said), list(said.values())))
+    profiles = profiles_of(live)
+    if profiles is not None and said:
+        describe_people(live, profiles.table(list(said), list(said.values())))
 
 
 def with_profiles(live: LiveModel, questions: Questions, histories: Histories) -> Histories:

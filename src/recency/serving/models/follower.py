@@ -16,13 +16,13 @@ import polars as pl
 
 from recency.data.vocab import Id
 from recency.errors import RecencyError
+from recency.live.people import describe_as_said
 from recency.serving.intake.item_checks import ITEM_COLUMNS
 from recency.serving.log.event_store import EventStore
 from recency.serving.log.events import Event, ItemChange, Outcome, UserChange
 from recency.serving.log.groups import Group
 from recency.serving.models.live_scores import LiveScores
 from recency.serving.questions import AsOf, LiveRecommender
-from recency.serving.users.profiles import show_profiles
 
 logger = logging.getLogger(__name__)
 Entry = tuple[int, Event | ItemChange | UserChange]
@@ -183,7 +183,7 @@ class Follower:
         the erased ones, once.
         """
         unnamed = False
-        show_profiles(self._recommender, changes)  # first: what is merged or erased after it goes
+        self._show_profiles(changes)  # first: what is merged or erased after it goes
         for one in changes:
             if one.user_id is None:
                 unnamed = True
@@ -198,6 +198,15 @@ class Follower:
             for user in self._store.identities.erased_among(known):
                 self._recommender.erase_user(user)
                 self.n_erased += 1
+
+    def _show_profiles(self, changes: Sequence[UserChange]) -> None:
+        """Let a model that reads profiles know the newest of each user."""
+        newest = {
+            one.user_id: msgspec.json.decode(one.document)
+            for one in changes
+            if one.kind == "profile" and one.user_id is not None and one.document is not None
+        }
+        describe_as_said(self._recommender.live.models[0], newest)
 
     def _base(self) -> int:
         """Give the newest entry that the store had when this very model first met it."""

@@ -25,6 +25,7 @@ from recency.data.profiles import FrozenProfiles
 from recency.data.timelines import Frozen
 from recency.errors import FormatError
 from recency.live.live_model import LiveModel
+from recency.live.people import profiles_of
 from recency.live.recall import FrozenRecall, Recall
 from recency.model_folder import (
     VOCABS,
@@ -38,7 +39,6 @@ from recency.model_folder import (
 from recency.nn.frozen import FrozenMemories
 from recency.serving.questions import LiveRecommender
 from recency.serving.snapshots.state_file import read_states
-from recency.serving.users.profiles import profiles_of
 from recency.storage import Manifest
 
 Arrays = dict[str, npt.NDArray[Any]]
@@ -72,7 +72,7 @@ class Knowledge:
 def freeze(recommender: LiveRecommender, seq: int) -> Knowledge:
     """Take a copy, in the thread that owns the recommender; ends the copies of states."""
     lead, *_ = models = recommender.live.models
-    recalls, profiles = _recalls(models), profiles_of(recommender)
+    recalls, profiles = _recalls(models), profiles_of(recommender.live.models[0])
     return Knowledge(
         seq=seq,
         vocabs=[getattr(lead.vocabs, name).ids for name in VOCABS],
@@ -180,7 +180,7 @@ def _loaded(manifest: Manifest, name: str) -> Arrays | None:
 
 def put_back(recommender: LiveRecommender, kept: Kept) -> None:
     """Have a recommender know what a snapshot held, in place of what it knew."""
-    models, profiles = recommender.live.models, profiles_of(recommender)
+    models, profiles = recommender.live.models, profiles_of(recommender.live.models[0])
     if profiles is not None and kept.profiles is not None:
         profiles.restore(kept.profiles)
     models[0].know(kept.vocabs, kept.histories)

@@ -19,8 +19,8 @@ from recency.data.catalogue import Catalogue
 from recency.data.histories import Histories, Ints
 from recency.data.profiles import Profiles
 from recency.data.user_attributes import NOTHING
+from recency.live.people import profiles_of
 from recency.serving.questions import LiveRecommender
-from recency.serving.users.profiles import profiles_of
 
 _UNKNOWN = -1
 
@@ -46,7 +46,7 @@ def state_hash(recommender: LiveRecommender) -> str:
             _add_rows(digest, ids, rows.astype(np.int64))
     if recommender.catalogue is not None:
         _add_catalogue(digest, recommender.catalogue)
-    if (profiles := profiles_of(recommender)) is not None:
+    if (profiles := profiles_of(recommender.live.models[0])) is not None:
         _add_profiles(digest, profiles)
     return digest.hexdigest()
 

@@ -5,17 +5,15 @@ model that reads profiles. A model reads the attributes that it was fitted with 
 others; they wait in the log for one that was fitted with them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from recency.data.profiles import Profiles
 from recency.data.vocab import Id
 from recency.errors import DataError, raise_all
-from recency.live.people import describe_as_said
+from recency.live.people import profiles_of
 from recency.serving.intake.values import shown
-from recency.serving.log.events import UserChange
 from recency.serving.questions import LiveRecommender
 
 if TYPE_CHECKING:
@@ -59,7 +57,7 @@ def describe_user(engine: "Engine", user: object, said: Mapping[str, object]) ->
     document = msgspec.json.encode(known).decode()
     done = engine.store.describe_user(one, document).result()
     assert done.seq is not None
-    read = engine.call(lambda model: _understood(profiles_of(model), known)).result()
+    read = engine.call(lambda model: _understood(model, known)).result()
     left = [name for name in known if name not in read]
     return Described(engine.store.identities.of(one), done.seq, read, left)
 
@@ -87,21 +85,6 @@ def checked(said: Mapping[str, object]) -> dict[str, Value]:
     return known
 
 
-def profiles_of(recommender: LiveRecommender) -> Profiles | None:
-    """Give the profiles that a model reads; None where it reads none."""
-    people = recommender.live.models[0].timelines.people
-    return None if people is None else people.profiles
-
-
-def show_profiles(recommender: LiveRecommender, changes: Sequence[UserChange]) -> None:
-    """Let a model that reads profiles know the newest of some, in the thread that owns it."""
-    newest = {
-        one.user_id: msgspec.json.decode(one.document)
-        for one in changes
-        if one.kind == "profile" and one.user_id is not None and one.document is not None
-    }
-    describe_as_said(recommender.live.models[0], newest)
-
-
-def _understood(profiles: Profiles | None, said: Mapping[str, object]) -> list[str]:
+def _understood(model: LiveRecommender, said: Mapping[str, object]) -> list[str]:
+    profiles = profiles_of(model.live.models[0])
     return [] if profiles is None else profiles.understood(said)
