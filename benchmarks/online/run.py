@@ -65,9 +65,9 @@ class Plan:
 PLANS = {
     "globo-news": Plan(
         update="1h",
-        learn={"whole": "4h", "whole_epochs": 2, "calm": 1.0, "recent": 100_000},
+        learn={"whole": "2h", "whole_epochs": 2, "calm": 1.0, "recent": 100_000},
         pair=PAIRS,
-        newest=1_000_000,
+        newest=200_000,
         days=2,  # the test's last month holds a few hundred events
         max_targets=4_000,
         max_len=50,
