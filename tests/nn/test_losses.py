@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from recency.errors import ConfigError
 from recency.nn import exact_softmax
+from recency.nn.exact_softmax import half_softmax
 from recency.nn.losses import (
     cosine,
     full_softmax,
@@ -74,6 +75,47 @@ def test_nats_pass_on_a_slope_of_each_target(kept: bool, monkeypatch: pytest.Mon
     close(told, plain)
     for one, right in zip(found, expected, strict=True):
         torch.testing.assert_close(one, right, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_half_the_digits_change_loss_and_gradients_little(
+    kept: bool, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(exact_softmax, "KEPT_CELLS", 10**9 if kept else 0)
+    queries, table, bias, targets = parts(700)
+    leaves = (queries, table, bias)
+    exact = full_softmax(queries, table, bias, targets)
+    slopes = torch.autograd.grad(exact, leaves)
+    with half_softmax():
+        mean = full_softmax(queries, table, bias, targets)
+        each = softmax_nats(queries, table, bias, targets).mean()
+    assert mean.dtype == torch.float32
+    for loss in (mean, each):
+        found = torch.autograd.grad(loss, leaves)
+        assert abs(float(loss.detach() - exact.detach())) < 2e-3
+        assert not torch.equal(found[1], slopes[1])  # it is rounded indeed
+        for one, right in zip(found, slopes, strict=True):
+            assert one.dtype == torch.float32
+            assert float((one - right).norm() / right.norm()) < 0.01
+
+
+def test_half_the_digits_hold_scores_that_lie_far_apart():
+    """Scores 0 and 200: the powers of all others, from the target's on, are no float."""
+    queries = torch.tensor([[1.0], [1.0]], requires_grad=True)
+    table, targets = torch.tensor([[0.0], [200.0]]), torch.tensor([0, 1])
+    with half_softmax():
+        told = softmax_nats(queries, table, None, targets).tolist()
+        loss = full_softmax(queries, table, None, targets)
+    (slope,) = torch.autograd.grad(loss, queries)
+    assert told == [pytest.approx(200, abs=1), pytest.approx(0, abs=1)]  # digits of 200
+    assert slope.flatten().tolist() == [pytest.approx(100, rel=0.005), pytest.approx(0, abs=0.5)]
+
+
+def test_a_loss_that_is_no_number_stays_none():
+    queries, table, bias, targets = parts(3)
+    with torch.no_grad():
+        queries[1] = math.nan
+    assert math.isnan(float(full_softmax(queries, table, bias, targets).detach()))
 
 
 def test_a_target_without_a_chance_has_finite_nats():

@@ -23,7 +23,7 @@ def model(n_items: int = 50, experts: bool = False, temperature: float | None = 
 
 
 def test_few_items_take_the_exact_loss():
-    settled, told, notes = settle(TrainConfig(), model(20_000))
+    settled, told, notes = settle(TrainConfig(precision="fp32"), model(20_000))
     assert (settled.loss, settled.negatives, settled.item_updates) == ("softmax", 0, "dense")
     assert told == (
         "loss 'softmax': 20,000 items are few enough for the exact loss (up to 20,000).",
@@ -47,7 +47,7 @@ def test_a_number_of_negatives_chooses_as_it_did_before_losses_had_names():
 
 
 def test_what_was_asked_for_needs_no_reason():
-    asked = TrainConfig(loss="gbce", negatives=9, item_updates="rows")
+    asked = TrainConfig(loss="gbce", negatives=9, item_updates="rows", precision="fp32")
     assert settle(asked, model()) == (asked, (), ())
 
 
@@ -89,6 +89,17 @@ def test_a_processor_without_bfloat16_trains_in_float32_and_says_so(monkeypatch)
 
 
 @pytest.mark.parametrize(
+    ("loss", "able", "chosen"),
+    [("softmax", True, "bf16-loss"), ("softmax", False, "fp32"), ("sampled", True, "fp32")],
+)
+def test_bfloat16_is_chosen_for_the_softmax_where_there_are_units(loss, able, chosen, monkeypatch):
+    monkeypatch.setattr(choices, "has_bfloat16", lambda device: able)
+    settled, told, notes = settle(TrainConfig(loss=loss), model())
+    assert settled.precision == chosen and not notes
+    assert ("multiplies bfloat16 faster" in " ".join(told)) == (chosen != "fp32")
+
+
+@pytest.mark.parametrize(
     ("loss", "temperature"),
     [("sampled", None), ("in-batch", None), ("mixed", 0.2), ("gbce", None), ("softmax", 0.2)],
 )
@@ -108,7 +119,7 @@ def test_every_loss_learns_a_cycle(loss, temperature, new_model, histories, conf
     )
     result = train(fresh, histories, asked)
     assert result.valid is not None and result.valid > 0.7
-    assert all("loss" not in choice for choice in result.choices)
+    assert all("loss '" not in choice for choice in result.choices)
 
 
 @pytest.mark.parametrize("loss", ["sampled", "mixed"])

@@ -39,7 +39,7 @@ def test_all_faults_are_told_at_once():
         "TrainConfig(valid_share=1.0): expected a share in [0, 1).",
         "TrainConfig(patience=1.5): expected a whole number of at least 1.",
         "TrainConfig(max_valid_targets=0): expected a whole number of at least 1.",
-        "TrainConfig(precision='fp16'): expected 'fp32' or 'bf16'.",
+        "TrainConfig(precision='fp16'): expected 'auto', 'fp32', 'bf16-loss' or 'bf16'.",
         "TrainConfig(device='tpu'): expected 'auto', 'cpu' or 'cuda'.",
     ):
         assert line in told

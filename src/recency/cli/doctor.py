@@ -36,7 +36,7 @@ def doctor(
     ] = None,
     items: Annotated[int, typer.Option(min=2, help="Items of a drawn log.")] = 5_000,
     max_len: Annotated[int | None, typer.Option(help="Most events a window.")] = None,
-    precision: Annotated[str | None, typer.Option(help="fp32 or bf16.")] = None,
+    precision: Annotated[str | None, typer.Option(help="auto, fp32, bf16-loss or bf16.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Of the processor.")] = None,
     seconds: Annotated[float, typer.Option(min=0.1, help="Of training steps to profile.")] = 4.0,
     json: output.Json = False,

@@ -1,22 +1,45 @@
 """The softmax over all items and its gradients, computed chunk by chunk of targets.
 
-With shares P = softmax(Q T' + b), gradients of the targets' -log P are products of P - onehot with
-the table and with the queries. P stays in a processor's cache as long as a chunk is worked on, so
-what costs is the three products alone and one pass of exponentials; ordinary operations read and
-write matrices of that size a dozen times. Where the loss is the mean, its slope is known beforehand
-and nothing of a chunk is kept. Where each target has a slope of its own, P is kept as long as it is
+With s the scores and y the target, E_i = exp(s_i - s_y) and Z = sum of E, the loss is log Z, shares
+are P = E / Z, and gradients of the loss are products of P - onehot with the table and with the
+queries. E stays in a processor's cache as long as a chunk is worked on, and nothing but products
+touches it beside one pass of powers and one of sums: bias and s_y are columns of the product that
+gives the scores, and what divides by Z are vectors, not E. Powers are of two, which torch computes
+several times as fast as those of e. Where the loss is the mean, its slope is known beforehand
+and nothing of a chunk is kept. Where each target has a slope of its own, E is kept as long as it is
 small, and else computed anew.
+
+Inside `half_softmax` E and what it is multiplied with are bfloat16: products take half the time on
+processors that have such units. Sums stay float32, and so do s_y, Z and all that is handed in and
+out, so what is rounded is single shares, by half a percent, and not the loss.
 """
 
-from typing import Any
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-CHUNK = 128  # targets: their shares of some thousand items fit into a cache
-CELLS = 2**26  # shares held at once: 256 MB in float32
-KEPT_CELLS = 2**23  # shares kept for the backward pass rather than computed anew: 32 MB
-_FAINT = 1e-30  # shares below are too near the least float for their logarithm
+CHUNK = 256  # targets: their E of some thousand items fits into a cache
+CELLS = 2**26  # of E held at once: 256 MB in float32
+KEPT_CELLS = 2**23  # of E kept for the backward pass rather than computed anew: 32 MB
+_LARGEST = 1e30  # of Z; beyond, powers come near the largest float and start from another number
+_BINARY = math.log2(math.e)
+
+_half: ContextVar[bool] = ContextVar("half", default=False)
+
+
+@contextmanager
+def half_softmax(wanted: bool = True) -> Iterator[None]:
+    """Multiply in bfloat16 inside the block, where that is wanted."""
+    token = _half.set(wanted)
+    try:
+        yield
+    finally:
+        _half.reset(token)
 
 
 def mean_nats(queries: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
@@ -28,34 +51,48 @@ def mean_nats(queries: Tensor, table: Tensor, bias: Tensor | None, targets: Tens
         bias: [n_items] float32, or None.
         targets: [n] item rows.
     """
-    found: Tensor = _Mean.apply(queries, table, bias, targets, torch.is_grad_enabled())  # type: ignore[no-untyped-call] # torch's
+    found: Tensor = _Mean.apply(  # type: ignore[no-untyped-call] # torch's
+        queries, table, bias, targets, torch.is_grad_enabled(), _kind()
+    )
     return found
 
 
 def nats(queries: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
     """Give the numbers [n] that `mean_nats` means over; the same arguments."""
-    found: Tensor = _Each.apply(queries, table, bias, targets)  # type: ignore[no-untyped-call] # torch's
+    found: Tensor = _Each.apply(  # type: ignore[no-untyped-call] # torch's
+        queries, table, bias, targets, torch.is_grad_enabled(), _kind()
+    )
     return found
+
+
+def _kind() -> torch.dtype:
+    return torch.bfloat16 if _half.get() else torch.float32
 
 
 class _Mean(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, queries: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor, learn: bool
+        ctx: Any,
+        queries: Tensor,
+        table: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        learn: bool,
+        kind: torch.dtype,
     ) -> Tensor:
-        learn = learn and any(ctx.needs_input_grad)
-        told = queries.new_empty(len(targets))
-        slopes = _Slopes(queries, table, bias)
-        scores = queries.new_empty(_rows(queries, table), len(table))
-        shares = torch.empty_like(scores)
-        for part in _parts(queries, table):
-            s, p = scores[: part.stop - part.start], shares[: part.stop - part.start]
-            _shares(queries[part], table, bias, s, p)
-            told[part] = _nats(s, p, targets[part])
-            if learn:
-                slopes.add(part, p, queries[part], None, len(targets[part]))
-        if learn:
-            slopes.subtract(targets, queries[: len(targets)], None)
+        given = _Given(queries, table, bias, targets)
+        slopes = _Slopes(given, kind) if learn and any(ctx.needs_input_grad) else None
+        asked = given.asked()
+
+        def hear(part: slice, raised: Tensor, sums: Tensor) -> None:
+            if slopes is not None:
+                weights = asked[part] / sums
+                slopes.ask(part, raised, weights)
+                slopes.add(part, raised, weights)
+
+        told, _ = _work_through(given, kind, hear, slopes)
+        if slopes is not None:
+            slopes.subtract(None)
             ctx.save_for_backward(slopes.queries, slopes.table, slopes.bias)
         ctx.n = len(targets)
         return told.mean()
@@ -63,111 +100,191 @@ class _Mean(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         scale = grads[0] / ctx.n
-        to_queries, to_table, to_bias = ctx.saved_tensors
-        return (
-            to_queries * scale,
-            to_table * scale,
-            None if to_bias is None else to_bias * scale,
-            None,
-            None,
-        )
+        found = [None if part is None else part * scale for part in ctx.saved_tensors]
+        return *found, None, None, None
 
 
 class _Each(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, queries: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor
+        ctx: Any,
+        queries: Tensor,
+        table: Tensor,
+        bias: Tensor | None,
+        targets: Tensor,
+        learn: bool,
+        kind: torch.dtype,
     ) -> Tensor:
-        told = queries.new_empty(len(targets))
-        kept = len(queries) * len(table) <= KEPT_CELLS
-        size = len(queries) if kept else _rows(queries, table)
-        shares = queries.new_empty(size, len(table))
-        scores = queries.new_empty(_rows(queries, table), len(table))
-        for part in _parts(queries, table):
-            s = scores[: part.stop - part.start]
-            p = shares[part] if kept else shares[: len(s)]
-            _shares(queries[part], table, bias, s, p)
-            told[part] = _nats(s, p, targets[part])
-        ctx.save_for_backward(queries, table, bias, targets, shares if kept else None)
+        given = _Given(queries, table, bias, targets)
+        learn = learn and any(ctx.needs_input_grad)
+        few = learn and len(queries) * len(table) <= KEPT_CELLS
+        kept = table.new_empty(len(queries), len(table), dtype=kind) if few else None
+        sums = queries.new_empty(len(queries))
+
+        def hear(part: slice, raised: Tensor, found: Tensor) -> None:
+            sums[part] = found
+
+        told, centres = _work_through(given, kind, hear, kept=kept)
+        ctx.kind = kind
+        ctx.save_for_backward(queries, table, bias, targets, centres, sums, kept)
         return told
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        queries, table, bias, targets, kept = ctx.saved_tensors
-        n = len(targets)
-        weights = torch.nn.functional.pad(grads[0], (0, len(queries) - n)).unsqueeze(1)
-        weighed = queries * weights
-        slopes = _Slopes(queries, table, bias)
-        for part in _parts(queries, table):
-            if kept is None:
-                p = queries.new_empty(part.stop - part.start, len(table))
-                _shares(queries[part], table, bias, torch.empty_like(p), p)
-            else:
-                p = kept[part]
-            slopes.add(part, p, weighed[part], weights[part], len(targets[part]))
-        slopes.subtract(targets, weighed[:n], grads[0])
-        return slopes.queries, slopes.table, slopes.bias, None
+        queries, table, bias, targets, centres, sums, kept = ctx.saved_tensors
+        given = _Given(queries, table, bias, targets)
+        slopes = _Slopes(given, ctx.kind)
+        weights = nn.functional.pad(grads[0], (0, len(queries) - len(targets))) / sums
+        powers = _Powers(given, centres, ctx.kind, kept)
+        for part in powers.parts:
+            raised = powers.of(part) if kept is None else kept[part]
+            slopes.ask(part, raised, weights[part])
+            slopes.add(part, raised, weights[part])
+        slopes.subtract(grads[0])
+        return slopes.queries, slopes.table, slopes.bias, None, None, None
+
+
+class _Given(NamedTuple):
+    """Hold what a loss is asked of; see `mean_nats`."""
+
+    queries: Tensor
+    table: Tensor
+    bias: Tensor | None
+    targets: Tensor
+
+    def own(self) -> Tensor:
+        """Give the targets' scores [n]."""
+        asked = self.queries[: len(self.targets)]
+        own = (asked * self.table[self.targets]).sum(1)
+        return own if self.bias is None else own + self.bias[self.targets]
+
+    def highest(self, step: int) -> Tensor:
+        """Give the highest score of each target's query [n]."""
+        asked = self.queries[: len(self.targets)]
+        bias = torch.zeros_like(self.table[:, 0]) if self.bias is None else self.bias
+        parts = torch.split(asked, step)
+        return torch.cat([torch.addmm(bias, part, self.table.t()).amax(1) for part in parts])
+
+    def asked(self) -> Tensor:
+        """Give 1 for the queries that have a target, and else 0: [m]."""
+        places = torch.arange(len(self.queries), device=self.queries.device)
+        return (places < len(self.targets)).to(self.queries.dtype)
+
+
+def _work_through(
+    given: _Given,
+    kind: torch.dtype,
+    hear: Callable[[slice, Tensor, Tensor], None],
+    slopes: "_Slopes | None" = None,
+    kept: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Show all chunks' powers and their sums; give the nats [n], and what powers start from [n].
+
+    They start from the targets' scores, or, where others are so much higher that no float holds
+    their powers, from the highest scores; then all are shown again.
+    """
+    own = centres = given.own()
+    while True:
+        powers, total = _Powers(given, centres, kind, kept), own.new_empty(len(given.queries))
+        for part in powers.parts:
+            raised = powers.of(part)
+            total[part] = powers.sums(raised)
+            hear(part, raised, total[part])
+        total = total[: len(own)]
+        if centres is not own or not bool((total > _LARGEST).any()):
+            return (total.log() + (centres - own)).clamp_(min=0), centres
+        centres = given.highest(powers.step)
+        if slopes is not None:
+            slopes.clear()
+
+
+class _Powers:
+    """Raise 2 to the scores less a number a row, both in binary digits, chunk by chunk.
+
+    Args:
+        given: Queries and items.
+        centres: [n] what is subtracted.
+        kind: Of the powers.
+        kept: [m, n_items] where all are written; None uses one chunk's memory over and over.
+    """
+
+    def __init__(
+        self, given: _Given, centres: Tensor, kind: torch.dtype, kept: Tensor | None
+    ) -> None:
+        queries, table = given.queries, given.table
+        self.step = max(1, min(CHUNK, CELLS // max(1, len(table)), len(queries)))
+        steps = range(0, len(queries), self.step)
+        self.parts = [slice(at, min(at + self.step, len(queries))) for at in steps]
+        lower = nn.functional.pad(-_BINARY * centres, (0, len(queries) - len(centres)))
+        starts = _columns(lower, kind)
+        ones = [torch.ones_like(column) for column in starts]
+        left, right = [(_BINARY * queries).to(kind), *starts], [table.to(kind)]
+        right += [column.new_ones(len(table), 1) for column in starts]
+        if given.bias is not None:
+            left, right = left + ones, right + _columns(_BINARY * given.bias, kind)
+        self._left, self._right = torch.cat(left, 1), torch.cat(right, 1).t()
+        self._kept = kept
+        self._chunk = table.new_empty(0 if kept is not None else self.step, len(table), dtype=kind)
+        self._wide = None if kind == torch.float32 else table.new_empty(self.step, len(table))
+
+    def of(self, part: slice) -> Tensor:
+        """Give the powers [rows, n_items] of a chunk."""
+        place = self._chunk[: part.stop - part.start] if self._kept is None else self._kept[part]
+        torch.mm(self._left[part], self._right, out=place)
+        return torch.exp2(place, out=place)
+
+    def sums(self, raised: Tensor) -> Tensor:
+        """Add the powers [rows, n_items] of each row up, in float32."""
+        if self._wide is None:
+            return raised.sum(1)
+        return self._wide[: len(raised)].copy_(raised).sum(1)  # torch's own cast takes memory anew
 
 
 class _Slopes:
-    """Gather the gradients of a sum of weighed nats, chunk by chunk.
+    """Gather the gradients of a sum of weighed nats, chunk by chunk."""
 
-    A ``weights`` of None weighs all alike.
-    """
+    def __init__(self, given: _Given, kind: torch.dtype) -> None:
+        self._given, self._kind = given, kind
+        self._items = given.table.to(kind)
+        self.queries = torch.empty_like(given.queries)
+        self.table = torch.zeros_like(given.table)
+        self.bias = None if given.bias is None else torch.zeros_like(given.bias)
 
-    def __init__(self, queries: Tensor, table: Tensor, bias: Tensor | None) -> None:
-        self.queries = torch.empty_like(queries)
-        self.table = torch.zeros_like(table)
-        self.bias = None if bias is None else torch.zeros_like(bias)
-        self._from = table
-
-    def add(self, part: slice, p: Tensor, weighed: Tensor, weights: Tensor | None, n: int) -> None:
-        """Add a chunk's shares p [rows, n_items], of which n rows are asked for."""
-        torch.mm(p, self._from, out=self.queries[part])
-        if weights is not None:
-            self.queries[part] *= weights
-        torch.addmm(self.table, p.t(), weighed, out=self.table)
+    def clear(self) -> None:
+        """Begin anew."""
+        self.table.zero_()
         if self.bias is not None:
-            self.bias += p[:n].sum(0) if weights is None else weights[:n].t().mm(p[:n])[0]
+            self.bias.zero_()
 
-    def subtract(self, targets: Tensor, weighed: Tensor, weights: Tensor | None) -> None:
-        """Take the targets' own part away, and all of what is beyond them."""
+    def ask(self, part: slice, raised: Tensor, weights: Tensor) -> None:
+        """Write what a chunk of queries moves by, from its powers [rows, n_items]."""
+        torch.mul(torch.mm(raised, self._items), weights.unsqueeze(1), out=self.queries[part])
+
+    def add(self, part: slice, raised: Tensor, weights: Tensor) -> None:
+        """Add what a chunk moves the items by; weights [rows] divided by the powers' sums."""
+        weighed = (self._given.queries[part] * weights.unsqueeze(1)).to(self._kind)
+        if self._kind == torch.float32:
+            torch.addmm(self.table, raised.t(), weighed, out=self.table)
+        else:
+            self.table += torch.mm(raised.t(), weighed)
+        if self.bias is not None:
+            self.bias += torch.mm(weights.to(self._kind).unsqueeze(0), raised)[0]
+
+    def subtract(self, weights: Tensor | None) -> None:
+        """Take the targets' own part away; None weighs all alike."""
+        queries, table, _, targets = self._given
         n = len(targets)
-        own = self._from[targets]
-        self.queries[:n] -= own if weights is None else own * weights.unsqueeze(1)
+        ones = torch.ones_like(self.queries[:n, 0]) if weights is None else weights
+        self.queries[:n] -= table[targets] * ones.unsqueeze(1)
         self.queries[n:] = 0
-        self.table.index_add_(0, targets, weighed, alpha=-1)
+        self.table.index_add_(0, targets, queries[:n] * ones.unsqueeze(1), alpha=-1)
         if self.bias is not None:
-            ones = torch.ones_like(self.queries[:n, 0]) if weights is None else weights
             self.bias.index_add_(0, targets, ones, alpha=-1)
 
 
-def _parts(queries: Tensor, table: Tensor) -> list[slice]:
-    step = _rows(queries, table)
-    return [slice(at, min(at + step, len(queries))) for at in range(0, len(queries), step)]
-
-
-def _rows(queries: Tensor, table: Tensor) -> int:
-    return max(1, min(CHUNK, CELLS // max(1, len(table)), len(queries)))
-
-
-def _shares(q: Tensor, table: Tensor, bias: Tensor | None, scores: Tensor, shares: Tensor) -> None:
-    """Write scores and shares [rows, n_items]."""
-    torch.mm(q, table.t(), out=scores)
-    if bias is not None:
-        scores += bias
-    torch.softmax(scores, dim=1, out=shares)
-
-
-def _nats(scores: Tensor, shares: Tensor, targets: Tensor) -> Tensor:
-    """Give -log of the targets' shares, for the first rows."""
-    n = len(targets)
-    own = shares[:n].gather(1, targets.unsqueeze(1)).squeeze(1)
-    faint = torch.nonzero(own < _FAINT).squeeze(1)
-    told = -own.log()
-    if len(faint):
-        all_of_them = scores[faint]
-        told[faint] = all_of_them.logsumexp(1) - all_of_them.gather(
-            1, targets[faint].unsqueeze(1)
-        ).squeeze(1)
-    return told
+def _columns(numbers: Tensor, kind: torch.dtype) -> list[Tensor]:
+    """Write numbers [n] as columns [n, 1] that add up to them, each as exact as the kind allows."""
+    coarse = numbers.to(kind)
+    if kind == torch.float32:
+        return [coarse.unsqueeze(1)]
+    return [coarse.unsqueeze(1), (numbers - coarse.float()).to(kind).unsqueeze(1)]

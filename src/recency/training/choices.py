@@ -4,7 +4,8 @@
   Beyond, or where it does not fit into memory, a sample stands for all.
 - **Item updates.** Where a sample is drawn from many items, a batch touches few of them, so that
   moving these rows alone saves most of the optimiser's time and the dense gradient.
-- **Precision.** ``"bf16"`` is taken where the processor has instructions for it, and else left out.
+- **Precision.** bfloat16 is taken where the processor has instructions for it, and else left out.
+  ``"auto"`` takes it for the softmax over all items, where it saves most and changes least.
 
 Experts mix probabilities. The softmax losses estimate them; gBCE teaches an order (its sigmoid is a
 chance only at t = 1, and then not one of a distribution), so that it goes without experts only.
@@ -17,11 +18,12 @@ import torch
 
 from recency.errors import ConfigError, raise_all
 from recency.nn.model import SequenceModel
-from recency.training.config import DRAWN, Loss, TrainConfig
+from recency.training.config import DRAWN, Loss, Precision, TrainConfig
 from recency.training.memory import exact_loss_bytes, free_bytes, gb
 
 LARGE = 20_000  # items beyond which the exact loss would take most of the time
 MANY_ROWS = 30_000  # items beyond which moving touched rows alone is faster
+_UNITS = ("avx512_bf16", "amx_tile")
 _BATCH = 512  # targets, of which an exact loss holds the logits at once
 
 log = logging.getLogger(__name__)
@@ -37,8 +39,8 @@ def settle(
         model: What will be trained, on the device where it will be.
 
     Returns:
-        The configuration with no ``"auto"`` left in ``loss``, ``negatives`` and ``item_updates``;
-        what was chosen and why; and what could not be done as asked for.
+        The configuration with no ``"auto"`` left in ``loss``, ``negatives``, ``item_updates`` and
+        ``precision``; what was chosen and why; and what could not be done as asked for.
 
     Raises:
         ConfigError: settings that do not go together, or not with this model, all of them.
@@ -57,11 +59,17 @@ def settle(
         choices.append(_why_updates(settled, model))
     raise_all(_faults(settled, model), ConfigError)
     notes: tuple[str, ...] = ()
-    if config.precision == "bf16" and not has_bfloat16(device):
+    if config.precision == "auto":
+        settled = replace(settled, precision=_precision_for(settled.loss, device))
+        if settled.precision != "fp32":
+            choices.append(
+                "precision 'bf16-loss': this processor multiplies bfloat16 faster than float32."
+            )
+    elif config.precision != "fp32" and not has_bfloat16(device):
         settled = replace(settled, precision="fp32")
         notes = (
-            "precision 'bf16': this processor has no instructions for bfloat16, without which it "
-            "would be slower than float32; trained in float32.",
+            f"precision {config.precision!r}: this processor has no instructions for bfloat16, "
+            "without which it would be slower than float32; trained in float32.",
         )
     for choice in choices:
         log.info(choice)
@@ -69,11 +77,24 @@ def settle(
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Tell whether a device multiplies bfloat16 faster than float32."""
+    """Tell whether a device has instructions that multiply bfloat16."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     known = getattr(torch.ops.mkldnn, "_is_mkldnn_bf16_supported", None)
-    return known is not None and bool(known())
+    return known is not None and bool(known()) and _has_units()
+
+
+def _has_units() -> bool:
+    """Tell whether a CPU has units for bfloat16; oneDNN also computes it, slowly, without any."""
+    asked = (getattr(torch.cpu, f"_is_{unit}_supported", None) for unit in _UNITS)
+    found = [bool(one()) for one in asked if one is not None]
+    return any(found) or not found  # a torch that cannot say is taken at oneDNN's word
+
+
+def _precision_for(loss: Loss, device: torch.device) -> Precision:
+    """Give the precision that pays: on CPUs; GPUs were not measured."""
+    pays = loss == "softmax" and device.type == "cpu" and has_bfloat16(device)
+    return "bf16-loss" if pays else "fp32"
 
 
 def _loss_for(config: TrainConfig, n_items: int, device: torch.device) -> tuple[Loss, str]:

@@ -18,6 +18,7 @@ Loss = Literal["auto", "softmax", "sampled", "in-batch", "mixed", "gbce"]
 ItemUpdates = Literal["auto", "dense", "rows"]
 Heads = Literal["joint", "apart"]
 HeadWeights = Literal["fixed", "learned"]
+Precision = Literal["auto", "fp32", "bf16-loss", "bf16"]
 DRAWN = 1_024
 
 
@@ -26,7 +27,7 @@ _NAMES: dict[str, tuple[str, ...]] = {
     "item_updates": get_args(ItemUpdates),
     "heads": get_args(Heads),
     "head_weights": get_args(HeadWeights),
-    "precision": ("fp32", "bf16"),
+    "precision": get_args(Precision),
     "device": ("auto", "cpu", "cuda"),
 }
 
@@ -69,8 +70,10 @@ class TrainConfig:
         head_weights: ``"learned"`` lets each head's weight follow how far it can be told.
         guard: Share of NDCG@10 on the newest slice that ``heads="joint"`` may cost the next item;
             where it costs more, heads are learned apart, with a note. Judging it trains twice.
-        precision: ``"bf16"`` computes encoders in bfloat16 where the processor can; weights, scans
-            and the loss stay float32.
+        precision: ``"bf16-loss"`` multiplies matrices of the softmax over all items in bfloat16
+            where the processor can, see `recency.nn.exact_softmax`; ``"bf16"`` computes encoders
+            so too. Weights, scans and sums stay float32. ``"auto"`` takes ``"bf16-loss"`` on
+            processors with units for it, and else ``"fp32"``.
         device: ``"auto"`` takes a GPU where there is one.
         checkpoint_dir: Write a checkpoint after every epoch, and go on from one found there.
     """
@@ -96,7 +99,7 @@ class TrainConfig:
     heads: Heads = "joint"
     head_weights: HeadWeights = "fixed"
     guard: float = 0.01
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "auto"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     checkpoint_dir: str | Path | None = None
 

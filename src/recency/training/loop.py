@@ -25,6 +25,7 @@ from recency.data.batches import TrainingBatch, TrainingWindows
 from recency.data.histories import Histories
 from recency.errors import TrainingDivergedError
 from recency.nn.evidence import EvidenceTable
+from recency.nn.exact_softmax import half_softmax
 from recency.nn.inputs import Tensors
 from recency.nn.losses import Sample
 from recency.nn.model import SequenceModel
@@ -301,7 +302,8 @@ class _Run:
         lap("output")
         given = None if self.evidence is None else self.evidence.of(part.positions, self.device)
         lap("evidence")
-        loss = self.model.domain_loss(queries, targets, sample, given)
+        with half_softmax(self.config.precision != "fp32"):
+            loss = self.model.domain_loss(queries, targets, sample, given)
         lap("loss")
         own = targets if sample is None else sample.places(targets)
         beside = beside + self.heads.loss(asked, part, own)

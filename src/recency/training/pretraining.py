@@ -31,6 +31,7 @@ from torch import Tensor, nn
 from recency.data.batches import TrainingBatch, TrainingWindows
 from recency.data.histories import UNKNOWN, Batch, Histories
 from recency.errors import ConfigError, DataError, TrainingDivergedError, raise_all
+from recency.nn.exact_softmax import half_softmax
 from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
 from recency.training.augmentation import Augmentation
@@ -270,7 +271,8 @@ class _Run:
         return self.lessons.masked * self._nats(torch.cat(queries), wanted)
 
     def _nats(self, queries: Tensor, targets: Tensor) -> Tensor:
-        return self.model.loss(queries.float(), targets, self.sampler.draw(targets))
+        with half_softmax(self.config.precision != "fp32"):
+            return self.model.loss(queries.float(), targets, self.sampler.draw(targets))
 
 
 def hidden_events(
