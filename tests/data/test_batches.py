@@ -170,6 +170,79 @@ def test_a_late_start_has_context_before_it():
     assert part.batch.items[row, 0] == 84  # five events before the first source
 
 
+# --- windows that follow one another -------------------------------------------------------------
+
+
+def carried(histories: Histories, seed: int, max_len: int = 16, tokens: int = 48, **more):
+    windows = TrainingWindows(histories, max_len=max_len, **more)
+    return windows, windows.epoch(tokens, np.random.default_rng(seed), carried=True)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_windows_that_follow_ask_every_target_once_and_read_every_event_once(seed):
+    histories = random_histories(seed)
+    windows, epoch = carried(histories, seed)
+    parts = list(epoch)
+    assert epoch.n_slots
+    assert asked(parts) == expected(histories)
+    places = np.sort(np.concatenate([part.positions for part in parts]))
+    assert np.array_equal(places, windows.positions)
+    assert sum(int(part.batch.lengths.sum()) for part in parts) <= histories.n_events
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_window_begins_where_the_one_before_ended_in_an_earlier_batch_without_padding(seed):
+    histories = histories_of(*([(n, n) for n in range(20 * u)] for u in range(1, 9)))
+    _, epoch = carried(histories, seed)
+    ended: dict[int, int] = {}
+    followed = 0
+    for part in epoch:
+        assert part.slots is not None and part.follows is not None
+        rows = zip(part.slots.tolist(), part.follows.tolist(), part.batch.items, strict=True)
+        before = dict(ended)  # two windows of one history never meet in a batch
+        for slot, follows, items in rows:
+            if follows:
+                assert items[0] == before[slot] + 1
+                followed += 1
+            elif slot >= 0:
+                assert slot not in before
+            if slot >= 0:
+                ended[slot] = int(items[-1])  # padding only in windows that nothing follows
+    assert followed > 10 and len(ended) == epoch.n_slots
+
+
+def test_the_length_of_windows_that_follow_changes_from_epoch_to_epoch():
+    histories = histories_of(*([(n, n) for n in range(50)] for _ in range(9)))
+    widths = {max(p.batch.items.shape[1] for p in carried(histories, seed)[1]) for seed in range(9)}
+    assert len(widths) > 2 and widths <= set(range(12, 17))
+
+
+def test_a_late_start_has_context_before_windows_that_follow():
+    histories = histories_of(*([(n, n) for n in range(100)] for _ in range(6)))
+    _, epoch = carried(histories, 0, since=40 * SECOND)
+    firsts = [
+        int(row[0])
+        for part in epoch
+        for row, follows in zip(part.batch.items, part.follows, strict=True)
+        if not follows
+    ]
+    assert len(firsts) == 6 and all(31 <= first <= 33 for first in firsts)
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_windows_overlap_where_they_cannot_follow(alone):
+    """One history has more windows than there are batches; or most of it is not asked about."""
+    if alone:
+        histories, more = histories_of([(n, n) for n in range(400)]), {}
+    else:
+        histories = histories_of(*([(n, n) for n in range(400)] for _ in range(9)))
+        more = {"since": 390 * SECOND, "replayed": 3}
+    windows, epoch = carried(histories, 0, tokens=900 if alone else 48, **more)
+    assert epoch.n_slots == 0
+    assert sum(len(part.positions) for part in epoch) == windows.n_targets
+    assert all(part.slots is None and part.follows is None for part in epoch)
+
+
 # --- batches -------------------------------------------------------------------------------------
 
 

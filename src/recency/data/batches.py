@@ -10,6 +10,12 @@ and only the second half is asked about. Every target is asked exactly once an e
 min(events before it, max_len / 2) events at least; the price is that long histories are read up to
 twice. Borders move at random from epoch to epoch.
 
+An encoder that carries all it knows in its state needs no such context. For it, a history's windows
+can follow one another without overlap, each from the state in which the one before ended (an epoch
+with ``carried=True``). They then come in their order and never two of one history in a batch.
+Windows that are followed are of one length, which varies from epoch to epoch, so that no padding
+comes between. Where a history is too long for that, or targets are too sparse, windows overlap.
+
 Windows of near lengths go into one batch, since padding costs as much as events do: they are
 shuffled, sorted by length inside pools of some batches, cut by a budget of cells, shuffled again.
 Widths are rounded up by a sixteenth at most, so that batches come in few shapes: a machine prepares
@@ -28,6 +34,7 @@ from recency.data.scratch import is_mapped, scratch, smallest_integer
 from recency.errors import ConfigError
 
 Places = npt.NDArray[np.int32] | npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
 
 POOL = 64  # batches a pool: enough for little padding, few enough for varied batches
 
@@ -43,6 +50,9 @@ class TrainingBatch:
         targets: [N] item rows to be told.
         at: [N] microseconds, when the target happened.
         positions: [N] the target's place among all events of the histories.
+        slots: [B] where the state after a row is kept for the window that follows it, -1 where none
+            does; None where windows overlap.
+        follows: [B] whether a row goes on from the state in its slot; None as ``slots``.
     """
 
     batch: Batch
@@ -51,6 +61,8 @@ class TrainingBatch:
     targets: Ints
     at: Ints
     positions: Ints
+    slots: Ints | None = None
+    follows: Bools | None = None
 
     @property
     def last_times(self) -> Ints:
@@ -60,12 +72,23 @@ class TrainingBatch:
 
 @dataclass(frozen=True)
 class _Cut:
-    """Hold one epoch's windows: input [start, stop), and targets [first, last) of the list."""
+    """Hold one epoch's windows: input [start, stop), and targets [first, last) of the list.
+
+    Attributes:
+        most: Events of the longest.
+        number: 0 for a history's first window, 1, …; None where windows overlap.
+        slots: As of `TrainingBatch`.
+        of: [windows] how many its history has; None where windows overlap.
+    """
 
     start: Ints
     stop: Ints
     first: Ints
     last: Ints
+    most: int
+    number: Ints | None = None
+    slots: Ints | None = None
+    of: Ints | None = None
 
 
 class TrainingWindows:
@@ -125,32 +148,49 @@ class TrainingWindows:
         """Give the place of each target among all events of the histories, ascending."""
         return self._targets.astype(np.int64)
 
-    def epoch(self, tokens: int, rng: np.random.Generator | None = None) -> "Epoch":
+    def epoch(
+        self, tokens: int, rng: np.random.Generator | None = None, *, carried: bool = False
+    ) -> "Epoch":
         """Cut an epoch into batches.
 
         Args:
             tokens: Most cells a batch (windows times the longest), if more than one window.
             rng: Moves borders and shuffles; without it every epoch is the same, longest first.
+            carried: Let windows follow one another from state to state, where that can be.
         """
+        if carried and rng is not None and self.n_targets:
+            cut = self._cut(rng, carried=True)
+            widths = rounded_up(cut.stop - cut.start, cut.most)
+            pools = _pools(cut, widths, tokens, rng)
+            if pools is not None:
+                return Epoch(self, cut, _packed(widths, tokens, rng, pools))
         cut = self._cut(rng)
-        widths = rounded_up(cut.stop - cut.start, self.max_len)
-        return Epoch(self, cut, _packed(widths, tokens, rng))
+        return Epoch(self, cut, _packed(rounded_up(cut.stop - cut.start, cut.most), tokens, rng))
 
-    def _cut(self, rng: np.random.Generator | None) -> _Cut:
-        """Cut each user's sources into stretches, one a window, and put context before them."""
-        stride = max(1, self.max_len // 2)
-        context = self.max_len - stride
+    def _cut(self, rng: np.random.Generator | None, *, carried: bool = False) -> _Cut:
+        """Cut each user's sources into stretches, one a window, and put context before them.
+
+        Carried windows have context before the first one only.
+        """
+        most = self.max_len
+        stride = max(1, most // 2)
+        context = most - stride
+        if carried and rng is not None:
+            most = stride = int(rng.integers(-(-3 * most // 4), most, endpoint=True))
+            context = most // 2
         if not self.n_targets:
             none = np.empty(0, dtype=np.int64)
-            return _Cut(none, none, none, none)
+            return _Cut(none, none, none, none, most)
         edges = self._first_at(self._targets, self.histories.offsets)
         users = np.flatnonzero(np.diff(edges))  # those with a target
         begin = self.histories.offsets[users]
         low = self._sources[edges[users]].astype(np.int64)
         high = self._sources[edges[users + 1] - 1].astype(np.int64) + 1
         # The first window takes all it can hold, less a random shift if one is not enough.
-        room = self.max_len - np.minimum(low - begin, context)
-        shift = np.zeros_like(room) if rng is None else rng.integers(0, stride, size=len(room))
+        room = most - np.minimum(low - begin, context)
+        shift = np.zeros_like(room)
+        if rng is not None and not carried:
+            shift = rng.integers(0, stride, size=len(room))
         first = np.where(high - low <= room, room, room - shift)
         more = np.maximum(0, -(-(high - low - first) // stride))
         which = np.repeat(np.arange(len(low)), 1 + more)
@@ -158,10 +198,14 @@ class TrainingWindows:
         border = low[which] + np.where(number > 0, first[which] + (number - 1) * stride, 0)
         end = np.minimum(low[which] + first[which] + number * stride, high[which])
         a, b = self._first_at(self._sources, border), self._first_at(self._sources, end)
+        if carried:
+            start = np.where(number > 0, border, np.maximum(begin[which], border - context))
+            slots = np.where(more > 0, np.cumsum(more > 0) - 1, -1)[which]
+            return _Cut(start, end, a, b, most, number, slots, 1 + more[which])
         used = b > a
         start = np.maximum(begin[which], border - context)[used]
         a, b = a[used], b[used]
-        return _Cut(start, self._sources[b - 1].astype(np.int64) + 1, a, b)
+        return _Cut(start, self._sources[b - 1].astype(np.int64) + 1, a, b, most)
 
     @staticmethod
     def _first_at(ascending: Places, positions: Ints) -> Ints:
@@ -170,7 +214,7 @@ class TrainingWindows:
 
     def _gather(self, cut: _Cut, windows: Ints) -> TrainingBatch:
         start, stop, first = cut.start[windows], cut.stop[windows], cut.first[windows]
-        width = int(rounded_up(stop - start, self.max_len).max())
+        width = int(rounded_up(stop - start, cut.most).max())
         counts = cut.last[windows] - first
         chosen = ragged_positions(first, counts)
         rows = np.repeat(np.arange(len(windows)), counts)
@@ -182,14 +226,21 @@ class TrainingWindows:
             targets=self.histories.items[positions].astype(np.int64),
             at=self.histories.times[positions],
             positions=positions,
+            slots=None if cut.slots is None else cut.slots[windows],
+            follows=None if cut.number is None else cut.number[windows] > 0,
         )
 
 
 class Epoch:
-    """Iterate over one epoch's batches; its length is their number."""
+    """Iterate over one epoch's batches; its length is their number.
+
+    Attributes:
+        n_slots: For states that windows hand on; see `TrainingBatch`.
+    """
 
     def __init__(self, windows: TrainingWindows, cut: _Cut, batches: list[Ints]) -> None:
         self._windows, self._cut, self._batches = windows, cut, batches
+        self.n_slots = 0 if cut.slots is None else int(cut.slots.max(initial=-1)) + 1
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -248,11 +299,40 @@ def rounded_up(lengths: Ints, most: int) -> Ints:
     return rounded
 
 
-def _packed(lengths: Ints, tokens: int, rng: np.random.Generator | None) -> list[Ints]:
-    """Pack windows of near lengths into batches of at most ``tokens`` cells."""
+def _pools(cut: _Cut, widths: Ints, tokens: int, rng: np.random.Generator) -> Ints | None:
+    """Draw a pool for each window, so that those of one history lie in later and later ones.
+
+    Each history's windows are spread evenly over the pools. None where that cannot be: a history
+    has more windows than there are batches, or a window has nothing to ask.
+    """
+    assert cut.number is not None and cut.of is not None
+    n_batches = -(-int(widths.sum()) // tokens)
+    longest = int(cut.of.max())
+    if longest > n_batches or bool((cut.first == cut.last).any()):
+        return None
+    n_pools = max(longest, -(-n_batches // POOL))
+    low, high = cut.number * n_pools // cut.of, (cut.number + 1) * n_pools // cut.of
+    return rng.integers(low, high)
+
+
+def _packed(
+    lengths: Ints, tokens: int, rng: np.random.Generator | None, pools: Ints | None = None
+) -> list[Ints]:
+    """Pack windows of near lengths into batches of at most ``tokens`` cells.
+
+    Args:
+        lengths: Of the windows.
+        tokens: Most cells a batch.
+        rng: Shuffles; None keeps the order, longest first.
+        pools: [windows] of each; batches then come in the order of pools. None draws pools.
+    """
     order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
-    pool = np.cumsum(lengths[order]) // (POOL * tokens) if rng is not None else np.zeros_like(order)
+    if pools is not None:
+        pool = pools[order]
+    else:
+        pool = np.cumsum(lengths[order]) // (POOL * tokens) if rng is not None else 0 * order
     order = order[np.lexsort((-lengths[order], pool))]
+    pool = np.sort(pool)
     ends = np.append(np.flatnonzero(np.diff(pool)) + 1, len(order))
     batches: list[Ints] = []
     at = 0
@@ -263,4 +343,7 @@ def _packed(lengths: Ints, tokens: int, rng: np.random.Generator | None) -> list
             at += len(batches[-1])
     if rng is None:
         return batches
-    return [batches[i] for i in rng.permutation(len(batches))]
+    mixed = rng.permutation(len(batches))
+    if pools is not None:
+        mixed = mixed[np.argsort([pools[batches[i][0]] for i in mixed], kind="stable")]
+    return [batches[i] for i in mixed]

@@ -10,7 +10,7 @@ encoder that wrote it.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 from torch import Tensor, nn
 
@@ -39,10 +39,12 @@ class Encoder(nn.Module, ABC):
     Attributes:
         dim: Width of inputs and outputs.
         state_size: Width of the flat float32 state of one user.
+        carries: Whether training may go on from a state where a window ended, as service does.
     """
 
     dim: int
     state_size: int
+    carries: ClassVar[bool] = False
 
     @abstractmethod
     def config(self) -> dict[str, Setting]:

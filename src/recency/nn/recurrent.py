@@ -25,6 +25,7 @@ class _Recurrent(Encoder):
     """
 
     parts = 1
+    carries = True
     _kind: ClassVar[type[nn.RNN] | type[nn.GRU] | type[nn.LSTM]]
 
     def __init__(self, dim: int = 64, layers: int = 1, dropout: float = 0.0) -> None:

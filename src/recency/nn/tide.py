@@ -72,6 +72,8 @@ class Tide(Encoder):
         ConfigError: An argument is impossible.
     """
 
+    carries = True
+
     def __init__(
         self,
         dim: int = 64,

@@ -39,6 +39,8 @@ class TrainConfig:
     Attributes:
         epochs: Most passes over the training targets.
         max_len: Most events a window; see `recency.data.batches`.
+        carried: Read a long history in windows that hand their state on, where the encoder can, so
+            that no event is read twice an epoch; else, and without it, windows overlap by half.
         tokens: Most cells a batch, padding included; None grows with the square root of the
             number of targets, 1,024 at 100,000.
         loss: What is learned from, see `recency.training.choices`: ``"softmax"`` over all items,
@@ -80,6 +82,7 @@ class TrainConfig:
 
     epochs: int = 20
     max_len: int = 200
+    carried: bool = True
     tokens: int | None = None
     loss: Loss = "auto"
     negatives: int | Literal["auto"] = "auto"

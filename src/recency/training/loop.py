@@ -12,8 +12,6 @@ checkpoint therefore ends, on a CPU, with the very bits of a run that was not.
 import logging
 import math
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import Any
 
@@ -29,10 +27,10 @@ from recency.nn.exact_softmax import half_softmax
 from recency.nn.inputs import Tensors
 from recency.nn.losses import Sample
 from recency.nn.model import SequenceModel
-from recency.nn.products import quick_products
 from recency.training.augmentation import Augmenter
 from recency.training.balance import Balance
 from recency.training.calibration import settle_heads, take_curves
+from recency.training.carrying import CarriedStates, carries
 from recency.training.checkpoints import RunState, load_run, run_key, save_run, weights_of
 from recency.training.choices import settle
 from recency.training.config import (
@@ -44,9 +42,8 @@ from recency.training.config import (
 )
 from recency.training.contrast import ContrastLoss
 from recency.training.head_lessons import HeadLessons, clip_apart
-from recency.training.heap import kept_heap
 from recency.training.laps import lap
-from recency.training.memory import free_bytes, refuse_too_large, step_need, told_if_full
+from recency.training.memory import free_bytes, refuse_too_large, step_need
 from recency.training.negatives import Sampler
 from recency.training.plan import Plan, plan_training
 from recency.training.row_optimizer import lent_rows
@@ -55,8 +52,7 @@ from recency.training.tracking.facts import end_facts, run_facts
 from recency.training.tracking.trackers import Trackers, Tracking, tracked, trackers_of
 from recency.training.trial import Trial
 from recency.training.validation import VALID_TOKENS, validation_ndcg
-
-LARGE_BATCH = 2_048  # cells
+from recency.training.workshop import workshop
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +102,7 @@ def train(
     refuse_too_large(step_need(model, plan, config), free_bytes(model.bias.device), model, config)
     key = {} if config.checkpoint_dir is None else run_key(config, seed, since, histories, model)
     with (
-        _workshop(model, plan, config),
+        workshop(model, plan, config),
         tracked(trackers, lambda: run_facts(model, plan, config, seed, since)) as tracking,
     ):
         run = _Run(model, plan, config, seed, progress, tracking, key)
@@ -117,16 +113,6 @@ def train(
         if trackers:
             tracking.end(end_facts(model, result))
     return replace(result, notes=(*result.notes, *tracking.notes))
-
-
-@contextmanager
-def _workshop(model: SequenceModel, plan: Plan, config: TrainConfig) -> Iterator[None]:
-    """Set the process up for a training: its own randomness, its memory, how it multiplies."""
-    half = config.precision == "bf16"
-    # Small batches gain nothing from preparing the products of each shape.
-    quick = quick_products(half) if half or plan.tokens >= LARGE_BATCH else nullcontext()
-    with torch.random.fork_rng(), told_if_full(model, config), kept_heap(), quick:
-        yield
 
 
 class _Run:
@@ -224,7 +210,12 @@ class _Run:
         epoch = self.state.epoch
         words = np.random.SeedSequence((self.seed, epoch)).generate_state(3, np.uint64)
         torch.manual_seed(int(words[0] >> np.uint64(1)))
-        batches = windows.epoch(self.plan.tokens, np.random.default_rng(words[1]))
+        batches = windows.epoch(
+            self.plan.tokens,
+            np.random.default_rng(words[1]),
+            carried=carries(self.model, self.config),
+        )
+        self.states = CarriedStates(self.model, batches)
         varied = np.random.default_rng(words[2])
         self.heads.begin(epoch + 1)
         self.model.train()
@@ -295,7 +286,8 @@ class _Run:
         )
         half = self.config.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            outputs, _ = self.model(batch)
+            outputs, after = self.model(batch, self.states.before(part))
+            self.states.keep(part, after)
             asked = outputs[rows, sources]
             queries = self.model.ask(asked, last_times, at)
             beside = self.contrast.of(self.model, outputs, part, rng)
