@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from recency.data.arrivals import Events
 from recency.data.histories import Histories
 from recency.data.timelines import Timelines
+from recency.live import recall as module
 from recency.live.recall import Recall
 from recency.nn.experts import ExpertConfig
 from recency.nn.memories import Memories
@@ -103,6 +104,20 @@ def test_a_clock_that_runs_ahead_is_waited_for():
     assert first.shares(N_ITEMS)[0] == pytest.approx([0, 1 / 3, 0, 2 / 3, 0])
     assert recall.at(4 * HOUR) is first  # nothing was counted anew
     assert recall.at(10 * HOUR).shares(N_ITEMS)[0][2] > 0.9
+
+
+def test_many_events_are_counted_before_a_question_would_wait_for_them(monkeypatch):
+    monkeypatch.setattr(module, "_NOTICED", 3)
+    timelines = Timelines(empty())
+    recall = Recall(CONFIG, timelines)
+    recall.at(0)
+    for waiting, row in enumerate([(0, 1, 1), (1, 2, 2), (0, 3, 3), (2, 1, 4)]):
+        assert len(recall._waiting) == (waiting if waiting < 3 else 0)
+        timelines.add(events_of([row]))
+        recall.take(events_of([row]))
+        recall.keep_up(row[2] * HOUR + 1)
+    assert [row[0] for row in recall._waiting] == [4 * HOUR]
+    check(recall.at(5 * HOUR), timelines.histories())
 
 
 def test_where_a_log_tells_days_alone_others_are_known_up_to_the_day():

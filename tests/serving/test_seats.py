@@ -1,6 +1,7 @@
 """Seats: every model in step with one log, whoever serves."""
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +163,15 @@ def test_who_is_waited_for_stops_judging(engine, shop):
     seat.follower.in_a_hurry = True
     seat.catch_up(frozenset([1, 2, 3, 4]))
     assert seat.scores.seqs == [] and seat.as_of.seq == 4
+
+
+def test_what_many_events_bring_is_counted_once_they_are_acknowledged(shop, clock, monkeypatch):
+    monkeypatch.setattr("recency.live.recall._NOTICED", 2)
+    with closing(Engine.open(shop, clock=clock, gate=GateConfig(judging=0.0))) as engine:
+        engine.recommend(Question("u1")).result(30)
+        waiting = []
+        for n in range(5):
+            send(engine, f"u{n}", "i1")
+            (live,) = engine.call(lambda model: model.live.models).result(30)
+            waiting.append(len(live.recall._waiting))
+    assert waiting == [1, 0, 1, 0, 1]

@@ -87,6 +87,12 @@ class Seat:
             if not self.follower.in_a_hurry:
                 self.rows.settle()
 
+    def keep_up(self) -> None:
+        """Count events now where the next question would have to wait for it; answers stay."""
+        for one in self.recommender.live.models:
+            if one.recall is not None:
+                one.recall.keep_up(one.now)
+
     def retire(self) -> None:
         """Let go of all that is known, so that its memory is free now; nobody may ask any more.
 
@@ -166,6 +172,9 @@ class Seats:
         if self.watch is not None:
             self.watch(group, time.perf_counter() - started)
         group.resolve()
+        for seat in (self.champion, self.challenger):
+            if seat is not None:
+                seat.keep_up()
         self._look_after(self.champion, self.challenger)
 
     def _apply_to_challenger(self, group: Group, judged: Collection[int]) -> None:
