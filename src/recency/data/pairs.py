@@ -124,6 +124,11 @@ class PairCounts:
         self._resting: list[tuple[Ints, Weights]] = []  # older ones, while a snapshot merges them
         self._reference: int | None = None
 
+    @property
+    def reference(self) -> int | None:
+        """Give the instant to which counts are decayed, microseconds; None before the first."""
+        return self._reference
+
     def add_all(self, ones: Ints, others: Ints, times: Ints, weights: Weights) -> None:
         """Count many pairs at once; see `pairs_of`."""
         self.add_sorted(SortedPairs.of(ones, others, times, weights))

@@ -115,7 +115,8 @@ def _beside(
     for place, one in enumerate(newest.tolist()):
         if one < 0:
             continue
-        others, shares, known[:, place] = rows[one]
+        others, shares = rows[one].others, rows[one].shares
+        known[:, place] = rows[one].known
         for column, item in enumerate(items.tolist()):
             found[:, place, column] = shares[:, others == item].sum(axis=1)
     some = logs[0].max() > -np.inf

@@ -16,6 +16,7 @@ from recency.nn.item_table import ItemTable
 from recency.nn.memories import Memories
 from recency.nn.mixing import LEAST, Mixing, masked
 from recency.nn.model import SequenceModel
+from recency.nn.room import Room
 from recency.nn.voices import Voices
 from recency.ranking.leaders import leaders, ranked
 from recency.ranking.topk import top_k
@@ -69,7 +70,7 @@ class Shortlists:
     def __init__(self, model: SequenceModel) -> None:
         self._model = model
         self._table = ItemTable(model)
-        self._room = torch.empty(0)
+        self._room = Room()
 
     @property
     def table(self) -> ItemTable:
@@ -107,8 +108,7 @@ class Shortlists:
         found = []
         for part in _blocks(len(queries), wanted.n_items):
             some = voices.part(part)
-            room = self._cells(len(some) * wanted.n_items)
-            mixing = Mixing(memories, some, table, queries[part], wanted.n_items, room)
+            mixing = Mixing(memories, some, table, queries[part], wanted.n_items, self._room)
             seen = wanted.part(part)
             masked(mixing.mixed, refused, seen, -1.0)
             rows, items = leaders(mixing.mixed, wanted.m, mixing.shares, LEAST)
@@ -122,12 +122,6 @@ class Shortlists:
                 best[0][[row]], best[1][[row]] = top_k(whole, wanted.m)
             found.append(best)
         return _joined(found)
-
-    def _cells(self, n: int) -> Tensor:
-        """Give room to work in, the same at every call: new pages cost more than the work."""
-        if len(self._room) < n:
-            self._room = torch.empty(n)
-        return self._room
 
     def _whole(
         self, memories: Memories, voices: Voices, queries: Tensor, row: int, wanted: Wanted

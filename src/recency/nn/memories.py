@@ -117,7 +117,7 @@ class Memories:
             before = recent.tolist()
             for pairs in self.pairs:
                 pairs.add(item, before, time)
-            self.beside.forget((item, *before))
+            self.beside.add(item, before, time)
             recent[0], recent[1:] = item, before[:-1]
 
     def _add_many(self, users: Ints, rows: Ints, times: Ints) -> None:

@@ -20,6 +20,7 @@ from recency.data.histories import Ints, ragged_positions
 from recency.data.pairs import WINDOW
 from recency.nn.item_table import ItemTable
 from recency.nn.memories import Memories
+from recency.nn.room import Room
 from recency.nn.voices import Voices
 from recency.ranking.leaders import leaders
 
@@ -42,7 +43,7 @@ class Mixing:
         table: The encoder's items.
         queries: [n, dim].
         n_items: Items known; those beyond the table's have no weights.
-        room: Any n * n_items cells or more to work in, float32; None takes new ones.
+        room: Where to work, whatever is in it; None takes new pages.
     """
 
     def __init__(
@@ -52,7 +53,7 @@ class Mixing:
         table: ItemTable,
         queries: Tensor,
         n_items: int,
-        room: Tensor | None = None,
+        room: Room | None = None,
     ) -> None:
         self._memories, self._voices, self._table = memories, voices, table
         self._asked = table.asked(queries)
@@ -61,7 +62,8 @@ class Mixing:
         self._own_keys, self._own_shares = self._own()
         self._loud = self._loudness()
         self._off = np.zeros(len(voices))  # of the encoder's scores
-        self.mixed = self._dense(room)
+        self._room = Room() if room is None else room
+        self.mixed = self._dense(self._room.cells(*self._shape))
         self._beside_own: list[Part | None] = [None] * len(voices)
         self._add_sparse()
         self.sound = np.ones(len(voices), bool)  # whether float32 ranks well, but for `shares`
@@ -120,9 +122,10 @@ class Mixing:
             return lists, np.empty((len(lists), 0, WINDOW))
         self._rows = self._memories.beside.rows(newest[newest >= 0].tolist())
         nothing = np.zeros(n_half_lives)
-        known = np.array(
-            [[self._rows[one][2] if one >= 0 else nothing for one in row] for row in lists]
+        self._scales = np.array(
+            [[self._rows[one].scale if one >= 0 else nothing for one in row] for row in lists]
         ).transpose(0, 2, 1)
+        known = self._scales > 0
         weights = np.exp(logs - logs.max(axis=1, keepdims=True))[:, None, :] * known
         sums = weights.sum(axis=2, keepdims=True)
         return lists, np.divide(weights, sums, out=np.zeros_like(weights), where=sums > 0)
@@ -143,13 +146,11 @@ class Mixing:
         loud /= loud.sum(axis=1, keepdims=True)
         return loud
 
-    def _dense(self, room: Tensor | None) -> Floats:
-        """Mix encoder and crowd, [n, n_items]."""
-        n, n_items = self._shape
-        mixed = torch.empty(n, n_items) if room is None else room[: n * n_items].view(n, n_items)
-        known = len(self._table)
+    def _dense(self, mixed: Tensor) -> Floats:
+        """Mix encoder and crowd into [n, n_items]."""
+        n_items, known = self._shape[1], len(self._table)
         if self._memories.config.encoder:
-            left = mixed if known == n_items else torch.empty(n, known)
+            left = mixed if known == n_items else torch.empty(len(mixed), known)
             self._off, variance = self._table.scores(self._asked, left)
             highest = left.amax(dim=1)
             torch.softmax(left, dim=1, out=left)
@@ -201,19 +202,24 @@ class Mixing:
         n_half_lives = len(self._memories.pairs)
         if not n_half_lives:
             return
-        weights = self._near_shares * self._loud[:, at : at + n_half_lives, None]
+        weights = self._near_shares * self._scales * self._loud[:, at : at + n_half_lives, None]
         weights = np.ascontiguousarray(weights.transpose(0, 2, 1))
+        lengths = {one: len(row.others) for one, row in self._rows.items()}
+        sizes = [sum(lengths[item] if item >= 0 else 0 for item in items) for items in self._near]
+        every, exact, rough = self._room.parts(sum(sizes))
+        stop = 0
         for row, items in enumerate(self._near):
-            columns, parts = [], []
+            begin = stop
             for item, weight in zip(items, weights[row], strict=True):
                 if item >= 0:
                     others, counts, _ = self._rows[item]
-                    columns.append(others)
-                    parts.append(np.dot(weight, counts))
-            if columns:
-                found, shares = np.concatenate(columns), np.concatenate(parts)
-                np.add.at(self.mixed[row], found, shares.astype(np.float32))
-                self._beside_own[row] = (found, shares)
+                    start, stop = stop, stop + len(others)
+                    every[start:stop] = others
+                    np.dot(weight, counts, out=exact[start:stop])
+            part = slice(begin, stop)
+            rough[part] = exact[part]
+            np.add.at(self.mixed[row], every[part], rough[part])
+            self._beside_own[row] = (every[part], exact[part])
 
     def _add_beside(self, mixed: Doubles, rows: Ints, items: Ints) -> None:
         """Add to mixtures [m] what own items bring: of items [m] for questions [m], ascending."""
