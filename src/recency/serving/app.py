@@ -13,8 +13,10 @@ from typing import Any, cast
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.errors import ServerErrorMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from recency import __version__
 from recency.errors import RecencyError
@@ -50,6 +52,29 @@ class PlainRoute(APIRoute):
         return cast(Callable[[Request], Coroutine[Any, Any, Response]], self.endpoint)
 
 
+class App(FastAPI):
+    """FastAPI within our own layers rather than around them.
+
+    Its layers wrap every request to serve handlers that want what ours do without: they are passed
+    only by what `Direct` does not know. That saves a tenth of the time of a request.
+
+    Attributes:
+        within: Puts our layers around an app; they are made with the first request.
+    """
+
+    within: Callable[[ASGIApp], ASGIApp]
+    _layers: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await super().__call__(scope, receive, send)
+            return
+        if self._layers is None:
+            self._layers = self.within(super().__call__)
+        scope["app"] = self
+        await self._layers(scope, receive, send)
+
+
 def create_app(
     engine: Engine,
     *,
@@ -81,7 +106,7 @@ def create_app(
     metrics = Metrics()
     metrics.follow(engine)
     _watch(engine, metrics, tracer)
-    app = FastAPI(
+    app = App(
         title="Recency",
         version=__version__,
         description=_ABOUT,
@@ -100,13 +125,22 @@ def create_app(
     for error in (RecencyError, Problem, 404, 405, Exception):
         app.add_exception_handler(error, answer_error)
     plain = [route for route in app.router.routes if isinstance(route, PlainRoute)]
-    app.add_middleware(Direct, routes=plain)
-    app.add_middleware(
-        Access, keys=keys, hosts=hosts, rates=rates, audit=audit, admin_port=admin_port, room=room
-    )
-    if origins:
-        app.add_middleware(CORSMiddleware, **_cross_origin(origins))
-    app.add_middleware(Timed, metrics=metrics, tracer=tracer)
+
+    def within(rest: ASGIApp) -> ASGIApp:
+        let_in: ASGIApp = Access(
+            Direct(rest, routes=plain),
+            keys=keys,
+            hosts=hosts,
+            rates=rates,
+            audit=audit,
+            admin_port=admin_port,
+            room=room,
+        )
+        if origins:
+            let_in = CORSMiddleware(let_in, **_cross_origin(origins))
+        return ServerErrorMiddleware(Timed(let_in, metrics, tracer), handler=answer_error)
+
+    app.within = within
     _add_schemas(app, keyed=keys is not None)
     return app
 
