@@ -35,7 +35,7 @@ class CarriedStates:
 
     def before(self, part: TrainingBatch) -> Tensor | None:
         """Give the states [batch, size] in which rows begin; None where all begin afresh."""
-        if part.slots is None or part.follows is None:
+        if part.slots is None or part.follows is None or not part.follows.any():
             return None
         slots, follows = (torch.from_numpy(cells) for cells in (part.slots, part.follows))
         states = self._states.new_zeros(len(slots), self._states.shape[1])
