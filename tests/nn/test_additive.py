@@ -60,3 +60,19 @@ def test_tastes_know_a_user_of_whom_nothing_was_fitted():
     assert told[2] == 0 and told[3] == 0  # of a strange item, or of a strange user
     early = tastes_before(factors.astype(float), new, asked[0], asked[1], np.zeros(4, int))
     assert not early.any()  # nothing of the same instant or later
+
+
+def test_what_stands_beside_the_lessons_alone_is_taken_back():
+    """Of what is a no few are kept, which makes the odds in the lessons so much higher."""
+    rng = np.random.default_rng(5)
+    x = rng.normal(size=400_000)
+    true = -5 + 1.5 * x
+    y = rng.random(len(x)) < 1 / (1 + np.exp(-true))
+    r = np.where(x > 0, 0.05, 0.002)  # more are kept where there is more to tell
+    kept = y | (rng.random(len(x)) < r)
+    facts = torch.from_numpy(x[kept].astype(np.float32))[:, None]
+    labels, beside = torch.from_numpy(y[kept].astype(np.float32)), -np.log(r[kept])
+    base = Additive(1, "chance")
+    assert base.fit(facts, labels, np.arange(kept.sum()), beside)
+    asked = torch.linspace(-1.5, 2.5, 9)[:, None]
+    assert base(asked).numpy() == pytest.approx((-5 + 1.5 * asked[:, 0]).numpy(), abs=0.4)

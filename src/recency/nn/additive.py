@@ -25,6 +25,7 @@ _STRENGTHS = (10.0, 100.0, 1_000.0)
 _NEWEST = 0.2  # of the lessons: the strength is chosen on them
 _MOST = 60_000  # lessons
 _STEPS = 12
+_HALVINGS = 6
 _BLOCK = 8_192
 
 
@@ -76,32 +77,41 @@ class Additive(nn.Module):
         self.fit(facts.to(self.shift.device), labels, lessons.at)
 
     @torch.no_grad()
-    def fit(self, facts: Tensor, labels: Tensor, at: npt.NDArray[np.int64]) -> bool:
+    def fit(
+        self,
+        facts: Tensor,
+        labels: Tensor,
+        at: npt.NDArray[np.int64],
+        beside: Doubles | None = None,
+    ) -> bool:
         """Fit to lessons, in any order.
 
         Args:
             facts: [n, n_facts].
             labels: [n] 0 or 1, or values.
             at: [n] instants; the newest choose how much is held down.
+            beside: [n] what stands beside the number in the lessons alone, such as what a draw of
+                them adds to their logits; None: nothing.
 
         Returns:
             Whether there were enough to fit to; else nothing has changed.
         """
         chosen = _even(np.argsort(at, kind="stable"), _MOST)
         y = labels.double().cpu().numpy()[chosen]
+        more = np.zeros(len(y)) if beside is None else beside[chosen]
         if len(y) < _FEWEST or (self.kind == "chance" and not 20 <= y.sum() <= len(y) - 20):
             return False
         told = facts[torch.from_numpy(chosen).to(facts.device)]
         self._measure(told)
         columns = self._columns(told)
         stop = round((1 - _NEWEST) * len(y))
-        costs, weights = [], np.zeros(columns.shape[1])
+        costs, weights = [], self._guess(columns, y, more)
         for strength in _STRENGTHS:
-            older = (columns[:stop], y[:stop])
+            older = (columns[:stop], y[:stop], more[:stop])
             weights = self._solved(*older, strength, weights)
-            costs.append(self._cost(columns[stop:] @ weights, y[stop:]))
+            costs.append(self._cost(columns[stop:] @ weights + more[stop:], y[stop:]))
         best = _STRENGTHS[int(np.argmin(costs))]
-        self._take(self._solved(columns, y, best, weights))
+        self._take(self._solved(columns, y, more, best, weights))
         return True
 
     def _measure(self, facts: Tensor) -> None:
@@ -138,17 +148,19 @@ class Additive(nn.Module):
         found: Doubles = table.cpu().numpy()  # float32: half the room, and precise enough
         return found
 
-    def _solved(self, columns: Doubles, y: Doubles, strength: float, start: Doubles) -> Doubles:
+    def _solved(
+        self, columns: Doubles, y: Doubles, beside: Doubles, strength: float, start: Doubles
+    ) -> Doubles:
         """Minimise the cost and the squares held down, by Newton's method."""
         held = np.full(columns.shape[1], strength)
         held[0] = 1e-6
         held[1 : 1 + self.n_facts] = strength / 3
-        weights = start.copy()
+        weights: Doubles = start.copy()
         for _ in range(_STEPS if self.kind == "chance" else 1):
             slope, bend = held * weights, np.diag(held)
             for begin in range(0, len(y), _BLOCK):
                 part = columns[begin : begin + _BLOCK]
-                said = part @ weights
+                said = part @ weights + beside[begin : begin + _BLOCK]
                 chance = 1 / (1 + np.exp(-said.clip(-30, 30)))
                 value = self.kind == "value"
                 wrong = (said if value else chance) - y[begin : begin + _BLOCK]
@@ -156,11 +168,48 @@ class Additive(nn.Module):
                 slope = slope + part.T @ wrong.astype(np.float32)
                 root = np.sqrt(bent).astype(np.float32)[:, None] * part
                 bend = bend + root.T @ root
-            step = np.linalg.solve(bend, slope)
-            weights -= step
+            step = np.asarray(np.linalg.solve(bend, slope), np.float64)
+            weights -= self._shortened(columns, y, beside, held, weights, step)
             if np.abs(step).max() < 1e-3:
                 break
         return weights
+
+    def _guess(self, columns: Doubles, y: Doubles, beside: Doubles) -> Doubles:
+        """Give weights to start from: zeros, or those that take back what stands beside.
+
+        Where that is large, all chances are near 0 or 1, and Newton's method goes astray.
+        """
+        weights = np.zeros(columns.shape[1])
+        if not beside.any():
+            return weights
+        share = y.mean()
+        level = np.log(share / (1 - share)) - beside
+        bend = columns.T.astype(np.float64) @ columns + _STRENGTHS[0] * np.eye(len(weights))
+        found: Doubles = np.linalg.solve(bend, columns.T @ level)
+        return found
+
+    def _shortened(
+        self,
+        columns: Doubles,
+        y: Doubles,
+        beside: Doubles,
+        held: Doubles,
+        weights: Doubles,
+        step: Doubles,
+    ) -> Doubles:
+        """Halve a step until it costs less than none; of values, one step is right as it is."""
+        if self.kind == "value" or not beside.any():
+            return step
+
+        def cost(where: Doubles) -> float:
+            return self._cost(columns @ where + beside, y) + float(held @ where**2) / 2
+
+        now = cost(weights)
+        for _ in range(_HALVINGS):
+            if cost(weights - step) <= now:
+                break
+            step = step / 2.0
+        return step
 
     def _cost(self, said: Doubles, y: Doubles) -> float:
         if self.kind == "value":

@@ -31,7 +31,14 @@ class Curve(nn.Module):
         found: Tensor = y[place - 1] + slope * (logits - x[place - 1])
         return found
 
-    def settle(self, kind: str, base: Tensor, more: Tensor, labels: Tensor) -> bool:
+    def settle(
+        self,
+        kind: str,
+        base: Tensor,
+        more: Tensor,
+        labels: Tensor,
+        counts: Tensor | None = None,
+    ) -> bool:
         """Learn how much of what the memory adds to a base is true, and then the curve.
 
         What a memory adds may be worse than nothing where it has learned for too long; here it is
@@ -42,6 +49,7 @@ class Curve(nn.Module):
             base: [n] logits.
             more: [n] what the memory adds.
             labels: [n] 0 or 1.
+            counts: As of `fit`.
 
         Returns:
             Whether there was enough to learn from, as of `fit`.
@@ -50,10 +58,11 @@ class Curve(nn.Module):
         y = labels.detach().double().cpu().numpy()
         if min(y.sum(), len(y) - y.sum()) < _FEWEST:
             return False
+        n = np.ones_like(y) if counts is None else counts.double().cpu().numpy()
         columns = np.stack((*x, np.ones_like(y)))
-        scale, heard, _ = _fitted_line(columns, y, np.ones_like(y), np.array([1.0, 1.0, 0.0]))
+        scale, heard, _ = _fitted_line(columns, y, n, np.array([1.0, 1.0, 0.0]))
         self.heard.fill_(float(np.clip(heard / max(scale, 0.1), 0, 2)))
-        return kind == "none" or self.fit(kind, base + self.heard * more, labels)
+        return kind == "none" or self.fit(kind, base + self.heard * more, labels, counts)
 
     def fit(self, kind: str, logits: Tensor, labels: Tensor, counts: Tensor | None = None) -> bool:
         """Learn the curve from what was not learned by what gives the logits.

@@ -38,12 +38,14 @@ class Lessons:
         facts: [n, n_facts].
         labels: [n, n_labels].
         at: [n] microseconds, when each is asked.
+        items: [n] item rows asked about; None where it is the target's, or none.
     """
 
     keys: Ints
     facts: Floats
     labels: Floats
     at: Ints
+    items: Ints | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -58,6 +60,7 @@ class Head(nn.Module, ABC):
     Attributes:
         by: Whether lessons belong to ``"target"`` events, or to any event as a ``"source"``, after
             which is asked.
+        whole: Whether all lessons of one key are learned together; else one of them is drawn.
         n_facts: Plain numbers read.
         weight: Of its loss beside the next item's.
         doubt: The logarithm of how far off it is, where weights are learned.
@@ -66,6 +69,7 @@ class Head(nn.Module, ABC):
     """
 
     by: ClassVar[Literal["target", "source"]] = "target"
+    whole: ClassVar[bool] = False
     n_facts: ClassVar[int]
     weight: float
     doubt: nn.Parameter | None

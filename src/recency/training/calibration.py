@@ -20,6 +20,7 @@ from recency.training.head_lessons import heads_of
 from recency.training.plan import Plan
 
 _MOST = 5_000  # questions a head
+_WHOLE = 1_000  # questions a head that has many answers to each
 _READ = 100  # newest events that an answer is read from
 _ROWS = 128
 CURVES = ("curve.knots", "heard", "line", "pace")  # what calibration sets
@@ -50,14 +51,16 @@ def settle_heads(
     ledger = Ledger.of(histories, model.n_items)
     later = plan.everything.positions
     later = later[histories.times[later] >= plan.cut]
+    known = np.unique(histories.items[histories.times < plan.cut])
     for head in heads_of(model):
         # What is told of an item is set right by items that have weights. Waits are by all events:
         # those that seem to end with such items alone would come out too long.
         targets = plan.newest.positions if head.by == "target" else later
         lessons = head.lessons(ledger, targets, histories.group_start[targets] - 1)
         rows = np.flatnonzero(lessons.at >= plan.cut - round(head.reach * 1e6))
-        if len(rows) > _MOST:
-            rows = rows[np.linspace(0, len(rows) - 1, _MOST).astype(np.int64)]
+        if lessons.items is not None:
+            rows = rows[np.isin(lessons.items[rows], known)]
+        rows = _few(lessons, rows) if head.whole else _evenly(rows, _MOST)
         outputs, vectors, facts, labels = _read(model, head, lessons, rows, plan.newest.histories)
         before = torch.from_numpy(np.maximum(plan.cut - lessons.at[rows], 0) / 1e6)
         labels = torch.cat((labels, before[:, None].to(labels)), dim=1)
@@ -71,6 +74,18 @@ def settle_heads(
     return weights_of(model), tuple(notes)
 
 
+def _evenly(rows: Ints, most: int) -> Ints:
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+
+
+def _few(lessons: Lessons, rows: Ints) -> Ints:
+    """Keep all lessons of a few keys."""
+    keys = _evenly(np.unique(lessons.keys[rows]), _WHOLE)
+    return rows[np.isin(lessons.keys[rows], keys)]
+
+
 def _read(
     model: SequenceModel, head: Head, lessons: Lessons, rows: Ints, histories: Histories
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -80,10 +95,17 @@ def _read(
     if head.by == "target":
         vectors = model.vectors[torch.from_numpy(histories.items[keys].astype(np.int64)).to(device)]
         keys = histories.group_start[keys] - 1
+    elif lessons.items is not None:
+        vectors = model.vectors[torch.from_numpy(lessons.items[rows]).to(device)]
     facts, labels = (
         torch.from_numpy(cells[rows]).to(device) for cells in (lessons.facts, lessons.labels)
     )
-    return outputs_after(model, histories, keys), vectors, facts, labels
+    if head.whole:
+        asked, place = np.unique(keys, return_inverse=True)
+        outputs = outputs_after(model, histories, asked)[torch.from_numpy(place).to(device)]
+    else:
+        outputs = outputs_after(model, histories, keys)
+    return outputs, vectors, facts, labels
 
 
 def outputs_after(model: SequenceModel, histories: Histories, keys: Ints) -> Tensor:

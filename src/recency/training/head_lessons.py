@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from recency.data.batches import TrainingBatch, TrainingWindows
-from recency.data.histories import Histories, Ints
+from recency.data.histories import Histories, Ints, ragged_positions
 from recency.data.intake import Vocabs
 from recency.data.tallies import Ledger
 from recency.errors import DataError, raise_all
@@ -46,6 +46,8 @@ class HeadLessons:
         windows: The stage's targets.
         joint: Whether gradients go on into the model.
         until: Instant before which everything may be known, microseconds; None: everything.
+        lent: Whether a step has the item vectors of its batch alone at hand. Heads that ask about
+            other items then read them as they are, and move them no further.
     """
 
     def __init__(
@@ -55,8 +57,10 @@ class HeadLessons:
         *,
         joint: bool,
         until: int | None = None,
+        lent: bool = False,
     ) -> None:
         self._model, self._joint, self._histories = model, joint, windows.histories
+        self._lent, self._vectors = lent, dict[str, Tensor]()
         self._n_targets = windows.n_targets
         self._courses: list[_Course] = []
         self._ends: Ints = np.empty(0, np.int64)
@@ -83,11 +87,23 @@ class HeadLessons:
         self._read: tuple[Ints, Tensor] | None = None
 
     @torch.no_grad()
-    def read_ends(self, n: int) -> None:
-        """Read histories to their end, as many as are due with ``n`` targets.
+    def read_ahead(self, part: TrainingBatch) -> None:
+        """Read what of a batch's lessons lies outside it: histories to their end, and items.
 
         This comes before the rows of a step are lent, since it reads other items.
         """
+        self._read_ends(len(part.targets))
+        if not self._lent:
+            return
+        table = self._model.vectors
+        for course in self._courses:
+            if course.lessons.items is not None:
+                keys, _ = self._keys(course.head, part)
+                _, rows = self._drawn(course, keys)
+                self._vectors[course.head.name] = table[_rows(course.lessons.items[rows], table)]
+
+    def _read_ends(self, n: int) -> None:
+        """Read histories to their end, as many as are due with ``n`` targets."""
         self._read, device = None, self._model.bias.device
         self._due += len(self._order) * n / self._n_targets
         if (m := int(self._due)) < 1:
@@ -127,16 +143,17 @@ class HeadLessons:
         self, course: _Course, part: TrainingBatch, outputs: Tensor, vectors: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Put together what a head reads of a batch, and what it is to answer."""
-        lessons, keys = course.lessons, part.positions
-        asked = np.arange(len(keys))
-        if course.head.by == "source":
-            starts = self._histories.group_start[keys] - 1
-            keys, asked = np.unique(starts, return_index=True)
-        found, rows = self._drawn(lessons, keys)
+        lessons = course.lessons
+        keys, asked = self._keys(course.head, part)
+        found, rows = self._drawn(course, keys)
         asked_rows = torch.from_numpy(asked[found]).to(outputs.device)
-        outputs, vectors = outputs[asked_rows], vectors[asked_rows]
+        if lessons.items is None:
+            vectors = vectors[asked_rows]
+        else:
+            vectors = self._vectors_of(course.head, lessons.items[rows])
+        outputs = outputs[asked_rows]
         if course.head.by == "source" and self._read is not None:
-            ended, more = self._drawn(lessons, self._read[0])
+            ended, more = self._drawn(course, self._read[0])
             ends = self._read[1][torch.from_numpy(ended).to(outputs.device)]
             outputs = torch.cat((outputs, ends))
             vectors = torch.cat((vectors, torch.zeros_like(ends)))
@@ -147,16 +164,38 @@ class HeadLessons:
         )
         return outputs, vectors, facts, labels
 
-    def _drawn(self, lessons: Lessons, keys: Ints) -> tuple[Ints, Ints]:
-        """Find which keys have a lesson, and draw one of each."""
+    def _keys(self, head: Head, part: TrainingBatch) -> tuple[Ints, Ints]:
+        """Give the keys [n] that a batch asks a head by, and the target that asks by each."""
+        keys = part.positions
+        if head.by == "target":
+            return keys, np.arange(len(keys))
+        return np.unique(self._histories.group_start[keys] - 1, return_index=True)
+
+    def _vectors_of(self, head: Head, items: Ints) -> Tensor:
+        """Give the vectors of items that the batch may not hold."""
+        if self._lent:
+            return self._vectors[head.name]
+        table = self._model.vectors
+        found = table[_rows(items, table)]
+        return found if self._joint else found.detach()
+
+    def _drawn(self, course: _Course, keys: Ints) -> tuple[Ints, Ints]:
+        """Find the lessons of keys, as places of the keys and rows: all of each, or one drawn."""
+        lessons = course.lessons
         low = np.searchsorted(lessons.keys, keys)
         n = np.searchsorted(lessons.keys, keys, side="right") - low
+        if course.head.whole:
+            return np.repeat(np.arange(len(keys)), n), ragged_positions(low, n)
         found = np.flatnonzero(n)
         drawn: Ints = low[found] + self._rng.integers(0, n[found])
         return found, drawn
 
     def _histories_of(self, keys: Ints) -> npt.NDArray[np.int64]:
         return np.searchsorted(self._histories.offsets, keys, side="right") - 1
+
+
+def _rows(items: Ints, table: Tensor) -> Tensor:
+    return torch.from_numpy(items).to(table.device)
 
 
 def study_heads(model: SequenceModel, histories: Histories, vocabs: Vocabs) -> None:

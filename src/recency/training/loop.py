@@ -46,7 +46,7 @@ from recency.training.laps import lap
 from recency.training.memory import free_bytes, refuse_too_large, step_need
 from recency.training.negatives import Sampler
 from recency.training.plan import Plan, plan_training
-from recency.training.row_optimizer import lent_rows
+from recency.training.row_optimizer import RowAdamW, lent_rows
 from recency.training.schedule import learning_rate, make_optimizer
 from recency.training.tracking.facts import end_facts, run_facts
 from recency.training.tracking.trackers import Trackers, Tracking, tracked, trackers_of
@@ -186,7 +186,8 @@ class _Run:
         self.contrast = ContrastLoss(self.config.contrast, windows)
         self.sampler = Sampler(self.config, windows, self.model.n_items, self.device)
         joint, until = self.config.heads == "joint", self.plan.cut if search else None
-        self.heads = HeadLessons(self.model, windows, joint=joint, until=until)
+        lent = isinstance(self.optimizer, RowAdamW)
+        self.heads = HeadLessons(self.model, windows, joint=joint, until=until, lent=lent)
         while state.epoch < epochs:
             if search and state.epoch - state.best_epoch >= self.config.patience:
                 break
@@ -255,7 +256,7 @@ class _Run:
         batch = Tensors.from_batch(part.batch, self.device)
         lap("reading", len(part.targets))
         sample = self.sampler.draw(targets)
-        self.heads.read_ends(len(targets))
+        self.heads.read_ahead(part)
         with lent_rows(self.optimizer, self.model, batch, targets, sample) as (read, drawn):
             loss, beside = self._losses(part, read, targets, drawn, rng)
             self.optimizer.zero_grad(set_to_none=True)
