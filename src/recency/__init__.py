@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from recency.explaining.memory_left import memory_left as memory_left
     from recency.loading import load as load
     from recency.nn.attention import Transformer as Transformer
+    from recency.nn.basket_head import BasketHead as BasketHead
     from recency.nn.domains import DomainConfig as DomainConfig
     from recency.nn.experts import ExpertConfig as ExpertConfig
     from recency.nn.horizon_head import HorizonHead as HorizonHead
@@ -120,6 +121,7 @@ _HOMES = {
     "recency.explaining.memory_left": ("memory_left",),
     "recency.loading": ("load",),
     "recency.nn.attention": ("Transformer",),
+    "recency.nn.basket_head": ("BasketHead",),
     "recency.nn.domains": ("DomainConfig",),
     "recency.nn.experts": ("ExpertConfig",),
     "recency.nn.hybrid": ("Hybrid",),

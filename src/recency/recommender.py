@@ -15,6 +15,7 @@ from typing import Any, Self, Unpack
 import polars as pl
 
 from recency.asking.asking import Asking
+from recency.asking.baskets import basket
 from recency.asking.foretelling import At, NextTime, Propensity, next_time, propensity, rate
 from recency.asking.voices import voices
 from recency.content.adaptor import Adaptor
@@ -355,6 +356,10 @@ class SequenceRecommender(Asking):
     ) -> pl.DataFrame:
         """Tell when users come back; see `recency.asking.foretelling.next_time`."""
         return next_time(self, users, at, **question)
+
+    def basket(self, users: Sequence[Id], k: int = 10, at: At | None = None) -> pl.DataFrame:
+        """Tell what users' next baskets hold; see `recency.asking.baskets.basket`."""
+        return basket(self, users, k, at)
 
     def half_lives(self) -> list[HalfLives]:
         """Tell how long each bank of a fitted `Tide` remembers; see `Tide.half_lives`.

@@ -30,7 +30,13 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     columns = ["user_id", "item_id", "timestamp", "event_type", "value"]
     log = rc.read_log(pl.DataFrame(rows, schema=columns, orient="row"))
-    heads = [rc.RatingHead(), rc.TypeHead("buy"), rc.TimeHead(parts=2), rc.HorizonHead("buy", "6h")]
+    heads = [
+        rc.RatingHead(),
+        rc.TypeHead("buy"),
+        rc.TimeHead(parts=2),
+        rc.HorizonHead("buy", "6h"),
+        rc.BasketHead("1d"),
+    ]
     training = rc.TrainConfig(epochs=1, heads="apart", device="cpu")
     folder = tmp_path_factory.mktemp("models") / "shop"
     rc.SequenceRecommender(rc.GRU(dim=8), training=training, heads=heads).fit(log).save(folder)
@@ -63,6 +69,17 @@ def test_the_next_time_is_told(shop):
     assert row["wait_10"] < row["wait_90"] and row["within_6h"] < row["within_1d"]
 
 
+def test_baskets_are_told(shop):
+    found = told("foretell", str(shop), "--user", "u1", "--user", "u2", "--basket", "-k", "2")
+    assert [(row["user_id"], row["rank"]) for row in found["rows"]] == [
+        ("u1", 1),
+        ("u1", 2),
+        ("u2", 1),
+        ("u2", 2),
+    ]
+    assert all(0 < row["probability"] < 1 <= row["size"] for row in found["rows"])
+
+
 def test_lists_follow_an_objective(shop):
     plain = told("recommend", str(shop), "--user", "u1", "-k", "6")["recommendations"]
     bought = told("recommend", str(shop), "--user", "u1", "-k", "6", "--objective", "buy")[
@@ -78,6 +95,10 @@ def test_what_cannot_be_asked_is_said(shop):
     assert isinstance(run.exception, ConfigError) and "one of them" in str(run.exception)
     run = CliRunner().invoke(app, ["foretell", str(shop), "--user", "u1", "--event-type", "like"])
     assert "no head for 'like within 30 d'" in str(run.exception)
+    run = CliRunner().invoke(
+        app, ["foretell", str(shop), "--user", "u1", "--basket", "--item", "i1"]
+    )
+    assert isinstance(run.exception, ConfigError) and "expected no --item" in str(run.exception)
     several = ["--event-type", "buy", "--horizon", "6h", "--horizon", "1d"]
     run = CliRunner().invoke(app, ["foretell", str(shop), "--user", "u1", *several])
     assert isinstance(run.exception, ConfigError) and "found several" in str(run.exception)
@@ -97,6 +118,7 @@ def test_a_run_file_names_heads(tmp_path):
 
 def test_heads_are_written_as_they_are_read():
     heads = [rc.RatingHead(scale=[1, 5]), rc.TypeHead("buy"), rc.HorizonHead(), rc.TimeHead()]
+    heads.append(rc.BasketHead("1h"))
     again = heads_of_tables(
         tomllib.loads(run_toml({"model": {"heads": tables_of_heads(heads)}}))["model"]["heads"]
     )

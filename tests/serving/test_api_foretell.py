@@ -31,7 +31,13 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Path:
             "value": [float(n % 5) for n in range(240)],
         }
     ).with_columns(pl.col("timestamp").cast(pl.Datetime("us", "UTC")))
-    heads = [rc.RatingHead(), rc.TypeHead("buy"), rc.TimeHead(parts=2), rc.HorizonHead("buy", "1d")]
+    heads = [
+        rc.RatingHead(),
+        rc.TypeHead("buy"),
+        rc.TimeHead(parts=2),
+        rc.HorizonHead("buy", "1d"),
+        rc.BasketHead("2d"),
+    ]
     training = rc.TrainConfig(epochs=1, heads="apart", device="cpu")
     folder = tmp_path_factory.mktemp("model") / "shop"
     model = SequenceRecommender(rc.GRU(dim=8), training=training, heads=heads)
@@ -79,6 +85,7 @@ def test_the_service_tells_what_the_model_tells(service, kept):
         told(service, what="next_time", users=USERS, horizons=["1d", 3600]),
         model.next_time(USERS, at=at, horizons=["1d", 3600]),
     )
+    same(told(service, what="basket", users=USERS, k=3), model.basket(USERS, 3, at=at))
 
 
 def test_the_examples_of_the_documentation_are_accepted(service):
@@ -89,10 +96,12 @@ def test_the_examples_of_the_documentation_are_accepted(service):
 
 def test_an_event_counts_for_the_next_answer(service):
     asked = {"what": "next_time", "users": ["u3"], "horizons": ["1d"], "at": 1_774_000_000_000_000}
-    before = told(service, **asked)
+    basket = {"what": "basket", "users": ["u3"], "k": 2, "at": 1_774_000_000_000_000}
+    before, unmoved = told(service, **asked), told(service, **basket)
     event = {"user_id": "u3", "item_id": "i1", "timestamp": 1_773_999_990_000_000}
     assert service.post("/v1/events", json=event).status_code == 200
     assert told(service, **asked) != before
+    assert told(service, **basket) != unmoved
 
 
 @pytest.mark.parametrize(
@@ -113,7 +122,12 @@ def test_all_faults_of_a_question_come_together(service):
     asked = {"what": "mood", "users": [], "items": ["i1"], "horizon": -1, "moon": 1}
     answer = service.post("/v1/foretell", json=asked)
     assert answer.status_code == 422
-    for said in ("expected one of rating, propensity, next_time", "1 to", "above 0", "moon"):
+    for said in (
+        "expected one of rating, propensity, next_time, basket",
+        "1 to",
+        "above 0",
+        "moon",
+    ):
         assert said in answer.json()["detail"]
 
 
@@ -121,5 +135,10 @@ def test_what_the_model_has_no_head_for_is_refused(service):
     asked = {"what": "propensity", "users": ["u1"], "event_type": "like", "horizon": "1d"}
     answer = service.post("/v1/foretell", json=asked)
     assert answer.status_code == 422 and "no head for 'like within 1 d'" in answer.json()["detail"]
+    basket = service.post("/v1/foretell", json={"what": "basket", "users": ["u1"], "k": 0})
+    assert basket.status_code == 422 and "1 to 1,000" in basket.json()["detail"]
+    assert basket.headers["content-type"] == "application/problem+json"
+    many = service.post("/v1/foretell", json={"what": "basket", "users": ["u1"] * 101})
+    assert many.status_code == 422 and "at most 100 for baskets" in many.json()["detail"]
     rating = service.post("/v1/foretell", json={"what": "rating", "users": ["u1"]})
     assert rating.status_code == 422 and "one for each of 1 users" in rating.json()["detail"]

@@ -75,11 +75,11 @@ def rate(
     Raises:
         ConfigError: the model has no such head, or there are not as many users as items.
     """
-    live = _single(model)
+    live = single(model)
     head = head_named(live.model, "rating")
     assert isinstance(head, RatingHead)
     rows, columns = _pairs(live, users, items)
-    read = told(live, head, rows, columns, _instants(live, at, len(rows)))
+    read = told(live, head, rows, columns, instants_of(live, at, len(rows)))
     with torch.no_grad():
         ratings = head.rate(read.outputs, read.vectors, read.facts).cpu().numpy()
     return pl.DataFrame(
@@ -119,7 +119,7 @@ def propensity(
     Raises:
         ConfigError: the model has no such head, or the question is of neither kind.
     """
-    live = _single(model)
+    live = single(model)
     if horizon is None:
         if users is None or items is None or event_type is None:
             raise ConfigError(
@@ -127,7 +127,7 @@ def propensity(
             )
         head = _type_head(live, event_type, given)
         rows, columns = _pairs(live, users, items)
-        read = told(live, head, rows, columns, _instants(live, at, len(rows)))
+        read = told(live, head, rows, columns, instants_of(live, at, len(rows)))
         with torch.no_grad():
             chances = head.chances(read.outputs, read.vectors, read.facts)
         names = {"user_id": users, "item_id": items}
@@ -171,7 +171,7 @@ def next_time(
     wrong = [one for one in quantiles if not 0 < one < 1]
     if wrong:
         raise ConfigError(f"next_time(quantiles={list(quantiles)}): expected numbers in (0, 1).")
-    head, read, gone = _waiting(_single(model), users, at)
+    head, read, gone = _waiting(single(model), users, at)
     ahead = [parse_duration(one) for one in horizons]
     _warn_beyond(head, max(ahead, default=0.0))
     columns: dict[str, object] = {"user_id": users}
@@ -203,7 +203,7 @@ def wait_nats(
     Returns:
         [n].
     """
-    head, read, _ = _waiting(_single(model), users, at)
+    head, read, _ = _waiting(single(model), users, at)
     came = np.ones(len(users)) if ended is None else np.asarray(ended, np.float64)
     labels = torch.from_numpy(np.stack((np.asarray(waits, np.float64), came), axis=1)).float()
     with torch.no_grad():
@@ -233,8 +233,8 @@ def _waiting(live: LiveModel, users: Sequence[Id], at: At | None) -> tuple[TimeH
     """Give the head, what it reads, and the seconds [n] since each user's newest event."""
     head = head_named(live.model, "time")
     assert isinstance(head, TimeHead)
-    instants = _instants(live, at, len(users))
-    read = told(live, head, _rows(live.vocabs.users, users), None, instants)
+    instants = instants_of(live, at, len(users))
+    read = told(live, head, rows_of_ids(live.vocabs.users, users), None, instants)
     gone = np.where(read.since < 0, 0, instants - read.since) / 1e6
     return head, read, torch.from_numpy(gone).to(read.facts.device)
 
@@ -248,8 +248,8 @@ def _within(
     found = next((one for one in heads if one.name == wanted), None)
     with torch.no_grad():
         if found is not None:
-            rows = _rows(live.vocabs.users, users)
-            read = told(live, found, rows, None, _instants(live, at, len(rows)))
+            rows = rows_of_ids(live.vocabs.users, users)
+            read = told(live, found, rows, None, instants_of(live, at, len(rows)))
             return read, found.chances(read.outputs, read.facts)
         has_time = any(isinstance(one, TimeHead) for one in live.model.heads)
         if event_type is None and has_time:
@@ -286,7 +286,12 @@ def _warn_beyond(head: TimeHead, horizon: float) -> None:
         )
 
 
-def _single(model: Foretelling) -> LiveModel:
+def single(model: Foretelling) -> LiveModel:
+    """Give the live model that is asked.
+
+    Raises:
+        ConfigError: it is an ensemble's.
+    """
     live = model.live
     if not isinstance(live, LiveModel):
         raise ConfigError("an ensemble has no heads; ask one of its models.")
@@ -299,14 +304,15 @@ def _pairs(live: LiveModel, users: Sequence[Id], items: Sequence[Id]) -> tuple[I
             f"expected as many items as users, one pair a row, found {len(users)} users and "
             f"{len(items)} items."
         )
-    return _rows(live.vocabs.users, users), _rows(live.vocabs.items, items)
+    return rows_of_ids(live.vocabs.users, users), rows_of_ids(live.vocabs.items, items)
 
 
-def _rows(vocab: Vocab, ids: Sequence[Id]) -> Ints:
+def rows_of_ids(vocab: Vocab, ids: Sequence[Id]) -> Ints:
+    """Give the row [n] of each id, `UNKNOWN` for strangers."""
     return vocab.rows(ids if isinstance(ids, pl.Series) else [vocab.coerce(one) for one in ids])
 
 
-def _instants(live: LiveModel, at: At | None, n: int) -> Ints:
+def instants_of(live: LiveModel, at: At | None, n: int) -> Ints:
     """Give the instant of each of n questions in microseconds."""
     if at is None:
         return np.full(n, live.now)

@@ -1,4 +1,4 @@
-"""``recency foretell``: ratings, chances of an event, and the time of the next one."""
+"""``recency foretell``: ratings, chances of an event, the time of the next one, and baskets."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,14 +26,20 @@ def foretell(
     horizon: Annotated[
         list[str] | None, typer.Option(help="Chance of an event within it, such as 30d.")
     ] = None,
+    basket: Annotated[
+        bool, typer.Option("--basket", help="What the next basket holds, and how much.")
+    ] = False,
+    k: Annotated[int, typer.Option("-k", "--k", help="Most items of a basket.")] = 10,
     at: options.At = None,
     json: output.Json = False,
 ) -> None:
-    """Tell ratings (items), chances (event type) or the time of the next event (neither)."""
+    """Tell ratings (items), chances (event type), baskets, or the time of the next event."""
     from recency.errors import ConfigError
     from recency.loading import load
     from recency.recommender import SequenceRecommender
 
+    if basket and (item or horizon or event_type is not None):
+        raise ConfigError("--basket: expected no --item, --event-type or --horizon beside it.")
     if item and horizon:
         raise ConfigError("--item, --horizon: expected one of them; a horizon is asked of users.")
     if event_type is not None and len(horizon or ()) > 1:
@@ -44,7 +50,10 @@ def foretell(
             f"expected a single model in {folder}, found an ensemble; it has no heads."
         )
     instant = model.instant(asked_at(at))
-    frame = _told(model, user, item or [], event_type, horizon, instant)
+    if basket:
+        frame = model.basket([model.users.coerce(one) for one in user], k, at=instant)
+    else:
+        frame = _told(model, user, item or [], event_type, horizon, instant)
     facts = {
         "model_version": model.model_version,
         "at": output.instant(instant),

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from recency.data.arrivals import Events
 from recency.data.histories import UNKNOWN, Histories, Ints, ragged_positions
 from recency.data.tallies import Doubles, Ledger
+from recency.nn.basket_facts import Sales, Sold
 from recency.nn.head import Head
 
 _LOOKED_THROUGH = 4_096  # newest events that are looked through rather than indexed
@@ -33,6 +34,13 @@ class Book:
         self.base = base
         self._items, self._arrived_items, self._arrived_users = _Index(), _Index(), _Index()
         self._notes: dict[str, _Notes] = {}
+        self._sold: Sold | None = None
+
+    def sales(self, arrived: Events) -> Sales:
+        """Count how items sell: those of the flat arrays once, and what arrived since."""
+        if self._sold is None:
+            self._sold = Sold.of(self.base.items.astype(np.int64), self.base.times)
+        return Sales((self._sold, Sold.of(arrived.items.astype(np.int64), arrived.times)))
 
     def ledger(
         self, head: Head, arrived: Events, users: Ints, items: Ints, n_items: int

@@ -49,6 +49,29 @@ def told(live: LiveModel, head: Head, users: Ints, items: Ints | None, at: Ints)
         at: [n] microseconds; events at or after it are not seen.
     """
     model, device = live.model, live.model.bias.device
+    outputs, since = remembered(live, users, at)
+    strange, vectors = since < 0, torch.zeros(len(users), model.dim, device=device)
+    if items is not None:
+        learned = (items >= 0) & (items < model.n_items)
+        vectors[learned] = model.vectors[torch.from_numpy(items[learned]).to(device)]
+        strange |= ~learned
+    facts = _facts(live, head, users, items, at)
+    return Told(outputs, vectors, torch.from_numpy(facts).to(device), since, strange)
+
+
+@torch.no_grad()
+def remembered(live: LiveModel, users: Ints, at: Ints) -> tuple[Tensor, Ints]:
+    """Give what is remembered of users, and since when.
+
+    Args:
+        live: Is asked.
+        users: [n] user rows, `UNKNOWN` for strangers.
+        at: [n] microseconds; events at or after it are not seen.
+
+    Returns:
+        Outputs [n, dim] and microseconds [n] of the newest event before; see `Told`.
+    """
+    model, device = live.model, live.model.bias.device
     known, place = np.unique(users[users >= 0], return_inverse=True)
     histories = live.timelines.histories(known)
     asked = np.flatnonzero(users >= 0)
@@ -63,13 +86,7 @@ def told(live: LiveModel, head: Head, users: Ints, items: Ints | None, at: Ints)
     since = np.full(len(users), -1)
     there = asked[stops[asked] > histories.offsets[place]]
     since[there] = histories.times[stops[there] - 1]
-    strange, vectors = since < 0, torch.zeros(len(users), model.dim, device=device)
-    if items is not None:
-        learned = (items >= 0) & (items < model.n_items)
-        vectors[learned] = model.vectors[torch.from_numpy(items[learned]).to(device)]
-        strange |= ~learned
-    facts = _facts(live, head, users, items, at)
-    return Told(outputs, vectors, torch.from_numpy(facts).to(device), since, strange)
+    return outputs, since
 
 
 def _facts(

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from recency.errors import ConfigError, FormatError, raise_all
+from recency.nn.basket_head import BasketHead
 from recency.nn.head import Head
 from recency.nn.horizon_head import HorizonHead
 from recency.nn.model import SequenceModel
@@ -21,6 +22,7 @@ HEADS: dict[str, type[Head]] = {
     "TypeHead": TypeHead,
     "HorizonHead": HorizonHead,
     "TimeHead": TimeHead,
+    "BasketHead": BasketHead,
 }
 
 

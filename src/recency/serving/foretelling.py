@@ -1,4 +1,4 @@
-"""Foretelling in service: ratings, chances and times of a request, from the model that answers."""
+"""Foretelling in service: ratings, chances, times and baskets, from the model that answers."""
 
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -8,7 +8,7 @@ from recency.errors import ConfigError
 from recency.recommender import SequenceRecommender
 from recency.serving.questions import LiveRecommender
 
-What = Literal["rating", "propensity", "next_time"]
+What = Literal["rating", "propensity", "next_time", "basket"]
 WHAT: tuple[str, ...] = get_args(What)
 
 
@@ -23,6 +23,7 @@ class Foretold:
         event_type: Whose chance is asked; None: any event's.
         horizon: Seconds or text; None where no horizon is asked.
         horizons: Of the time to the next event.
+        k: Most items of a basket.
     """
 
     what: What
@@ -31,10 +32,11 @@ class Foretold:
     event_type: str | None = None
     horizon: str | float | None = None
     horizons: tuple[str | float, ...] = ("1d", "7d", "30d")
+    k: int = 10
 
 
 def foretell(model: LiveRecommender, asked: Foretold, at: int) -> list[dict[str, Any]]:
-    """Answer as of an instant (microseconds): one row a user or a pair.
+    """Answer as of an instant (microseconds): one row a user or a pair, or up to k a user.
 
     Raises:
         ConfigError: the model has no head for it; an ensemble has none at all.
@@ -43,6 +45,8 @@ def foretell(model: LiveRecommender, asked: Foretold, at: int) -> list[dict[str,
         raise ConfigError("expected a single model with heads, found an ensemble; it has none.")
     if asked.what == "next_time":
         return model.next_time(asked.users, at=at, horizons=asked.horizons).to_dicts()
+    if asked.what == "basket":
+        return model.basket(asked.users, asked.k, at=at).to_dicts()
     if asked.what == "rating":
         return model.rate(asked.users, asked.items or (), at=at).to_dicts()
     return model.propensity(

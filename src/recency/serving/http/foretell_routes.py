@@ -1,4 +1,4 @@
-"""The route that asks heads: ratings, chances of an event, the time of the next one."""
+"""The route that asks heads: ratings, chances of an event, the time of the next one, baskets."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -25,16 +25,18 @@ FIELDS = (
     "event_type",
     "horizon",
     "horizons",
+    "k",
     "at",
     "unit",
     "min_seq",
     "timeout_ms",
 )
 _DAYS = ("1d", "7d", "30d")
+_MOST_BASKETS = 100  # users a request: each is asked about every item, and others wait for that
 
 
 async def post_foretell(request: Request) -> Response:
-    """Tell ratings, chances of an event, or the time of the next one."""
+    """Tell ratings, chances of an event, the time of the next one, or baskets."""
     engine: Engine = request.app.state.engine
     raw = await read_json(request, engine.limits)
     if not isinstance(raw, Mapping):
@@ -70,6 +72,10 @@ def _asked(reader: Reader) -> Foretold:
             reader.fault("event_type", "expected one, or a horizon.")
     elif items is not None:
         reader.fault("items", "expected none: the question is about users.")
+    if what == "basket" and len(users) > _MOST_BASKETS:
+        reader.fault(
+            "users", f"expected at most {_MOST_BASKETS} for baskets, found {len(users):,}."
+        )
     given = reader.raw.get("horizons", list(_DAYS))
     if not isinstance(given, list) or len(given) > reader.checks.limits.k:
         reader.fault("horizons", f"expected a list of durations, found {shown(given)}.")
@@ -82,6 +88,7 @@ def _asked(reader: Reader) -> Foretold:
         cast(str | None, kind),
         horizon,
         tuple(one for one in horizons if one is not None),
+        reader.integer("k", 10, 1, reader.checks.limits.k),
     )
 
 

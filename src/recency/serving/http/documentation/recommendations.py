@@ -123,6 +123,7 @@ RECOMMENDATIONS = (
                 "event_type": "buy",
             },
             "next_time": {"what": "next_time", "users": ["u1"], "horizons": ["7d"]},
+            "basket": {"what": "basket", "users": ["u1"], "k": 5},
         },
         problems=BODY_PROBLEMS,
     ),
