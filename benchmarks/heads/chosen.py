@@ -1,7 +1,8 @@
 """Settings of ours, log by log and task by task. None was chosen on the test.
 
-Those of ``buys``, ``like``, ``rating``, and of ``when`` on online-retail, are the best of a few,
-tried with one seed on the newest tenth before the cut (``--valid``); the others are first guesses.
+Those of ``basket``, ``buys``, ``like``, ``rating``, and of ``when`` on online-retail, are the best
+of a few, tried with one seed on the newest tenth before the cut (``--valid``); the others are first
+guesses.
 """
 
 from typing import Any
@@ -25,13 +26,15 @@ def settings(epochs: int, weight: float, dim: int = 32, **more: Any) -> Settings
         epochs: Of each fit.
         weight: Of a head beside the next item.
         dim: Of the encoder.
-        more: ``encoder``, ``inputs``, ``head``, ``training``, and ``tasks`` of joint training.
+        more: ``encoder``, ``inputs``, ``head``, ``training``, ``experts``, and ``tasks`` of joint
+            training.
     """
     return {
         "encoder": {"name": more.get("encoder", "gru"), "dim": dim},
         "inputs": more.get("inputs", {}),
         "training": _TRAINING | {"epochs": epochs} | more.get("training", {}),
         "head": {"weight": weight} | more.get("head", {}),
+        "experts": more.get("experts", False),
         "tasks": more.get("tasks", ()),
     }
 
@@ -51,6 +54,7 @@ CHOSEN: dict[tuple[str, str], Settings] = {
     ("buys", "online-retail"): settings(3, 1.0, **_BUYS),
     ("when", "deskdrop"): settings(6, 1.0, **_WHEN),
     ("when", "online-retail"): settings(10, 1.0, **_WHEN),
+    ("basket", "online-retail"): settings(2, 1.0, training=_JUDGED, experts=True),
     ("joint", "ml-100k"): settings(4, 0.1, tasks=("rating",)),
     ("joint", "deskdrop"): settings(4, 0.1, training=_SMALL, tasks=("like", "when")),
     ("joint", "online-retail"): settings(4, 0.1, training=_SMALL, tasks=("buys", "when")),

@@ -6,7 +6,7 @@ chosen, it is on the newest tenth of what lies before the cut, never on the test
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -37,6 +37,7 @@ class Exam:
         test: The rest.
         events: All of them as arrays.
         cut: Seconds since 1970.
+        lines: Those of all orders, where the events are orders.
     """
 
     data: str
@@ -44,6 +45,7 @@ class Exam:
     test: rc.Log
     events: Events
     cut: int
+    lines: rc.Log | None = None
 
     @property
     def n_train(self) -> int:
@@ -52,7 +54,8 @@ class Exam:
 
     def inner(self) -> "Exam":
         """Cut what lies before the cut once more: settings are chosen on it."""
-        return exam_of(self.data, self.train)
+        lines = None if self.lines is None else self.lines.before(self.cut * SECOND)
+        return replace(exam_of(self.data, self.train), lines=lines)
 
     def row(
         self,
@@ -95,10 +98,14 @@ def read(folder: Path) -> Exam:
     events = pl.read_parquet(folder / "events.parquet")
     if "rating" in events.columns:
         events = events.rename({"rating": "value"})
+    lines = None
     if folder.name == "online-retail":
+        bought = events.filter(pl.col("event_type") == "purchase")
+        lines = rc.read_log(bought.select("user_id", "item_id", "timestamp"))
         events = orders_of(events)
     kept = ("user_id", "item_id", "timestamp", "value", "event_type", "lines")
-    return exam_of(folder.name, rc.read_log(events.select(n for n in kept if n in events.columns)))
+    log = rc.read_log(events.select(n for n in kept if n in events.columns))
+    return replace(exam_of(folder.name, log), lines=lines)
 
 
 def orders_of(lines: pl.DataFrame) -> pl.DataFrame:
@@ -164,7 +171,8 @@ def learn(exam: Exam, heads: Sequence[Head], settings: Settings, seed: int) -> F
         encoder_of_settings(settings["encoder"]),
         inputs=rc.InputConfig(**settings["inputs"]),
         training=rc.TrainConfig(**settings["training"]),
-        experts=None,  # they tell the next item alone
+        # Most tasks want none: they tell the next item alone.
+        experts=rc.ExpertConfig() if settings["experts"] else None,
         fallback_half_life="30d",
         heads=heads,
         seed=seed,

@@ -6,7 +6,7 @@ One folder a log; each is asked what makes sense of it:
 
     ml-100k, ml-latest-2k   rating
     deskdrop                like, when, joint
-    online-retail           buys, when, joint
+    online-retail           buys, when, joint, basket
 
 ``make peers`` builds the environment of SVD++ and BG/NBD; without it their rows are left out. With
 ``--valid`` everything is asked on the newest tenth of what lies before the cut instead, as settings
@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.heads import buys, joint, like, rating, when
+from benchmarks.heads import basket, buys, joint, like, rating, when
 from benchmarks.heads.chosen import CHOSEN, QUICK
 from benchmarks.heads.exams import Exam, Settings, read
 from benchmarks.record import Row, commit, record
@@ -35,6 +35,7 @@ TASKS: dict[str, Task] = {
     "buys": buys.rows,
     "when": when.rows,
     "joint": joint.rows,
+    "basket": basket.rows,
 }
 
 
@@ -87,7 +88,11 @@ def ask(task: str, exam: Exam, arguments: argparse.Namespace) -> None:
 
 def merged(chosen: Settings, given: Settings) -> dict[str, Any]:
     """Lay settings over others, one level down."""
-    return dict(chosen) | {name: {**chosen.get(name, {}), **part} for name, part in given.items()}
+    laid = {
+        name: {**chosen.get(name, {}), **part} if isinstance(part, dict) else part
+        for name, part in given.items()
+    }
+    return dict(chosen) | laid
 
 
 if __name__ == "__main__":
