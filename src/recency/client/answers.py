@@ -128,6 +128,23 @@ class Recommended(msgspec.Struct, frozen=True, kw_only=True):
         return [one.item_id for one in self.items]
 
 
+class Foretold(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold what heads tell.
+
+    Attributes:
+        what: As asked.
+        rows: One a user or a pair, of a basket one an item, in the order asked; the columns are
+            those of the model's own answer.
+        at: Instant of the question: only earlier events count.
+    """
+
+    what: str
+    rows: list[Json]
+    at: str
+    as_of: AsOf
+    model_version: str
+
+
 class ItemOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """Tell what became of one item."""
 
@@ -174,6 +191,22 @@ class Item(msgspec.Struct, frozen=True, kw_only=True):
     model_version: str
 
 
+class Items(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold some items, in the order in which they came.
+
+    Attributes:
+        items: As they are described.
+        n_items: All there are.
+        next_cursor: Asks for what follows; None at the end.
+    """
+
+    items: list[Json]
+    n_items: int
+    next_cursor: str | None = None
+    as_of: AsOf
+    model_version: str
+
+
 class HistoryEvent(msgspec.Struct, frozen=True, kw_only=True):
     """Name one event of a user."""
 
@@ -214,6 +247,29 @@ class Described(msgspec.Struct, frozen=True, kw_only=True):
     seq: int
     read: list[str]
     left: list[str]
+    as_of: AsOf
+    model_version: str
+
+
+class UserLine(msgspec.Struct, frozen=True, kw_only=True):
+    """Name one user of a list."""
+
+    user_id: Id
+    n_events: int
+    newest: str | None = None
+
+
+class Users(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold some users, in the order in which they appeared.
+
+    Attributes:
+        n_users: All there are.
+        next_cursor: Asks for what follows; None at the end.
+    """
+
+    users: list[UserLine]
+    n_users: int
+    next_cursor: str | None = None
     as_of: AsOf
     model_version: str
 

@@ -1,14 +1,16 @@
 """AsyncClient: a service from coroutines; `recency.Client` awaited."""
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from recency.client import answers, calls
-from recency.client.answers import Id, Json
+from recency.client.admin import AsyncAdmin
+from recency.client.answers import Id, Json, Recommended
 from recency.client.attempts import Attempts, request_of, settings_of, with_httpx
-from recency.client.calls import Call, Row, Unit
+from recency.client.calls import Call, Row, Unit, What
+from recency.client.chunks import gathered
 from recency.client.faults import ServiceError, UnavailableError
 from recency.client.retries import Retries
 from recency.client.tally import Tally
@@ -34,6 +36,7 @@ class AsyncClient:
     Attributes:
         last_seq: Newest place in the event log that this client has written; ``consistent=True``
             waits for it.
+        admin: What runs a service: models published, files imported, backups, jobs, metrics.
 
     Raises:
         ConfigError: the address is none, or httpx is not installed.
@@ -54,6 +57,7 @@ class AsyncClient:
         made = settings_of(calls.address(url), key, timeout)
         self._http = httpx.AsyncClient(**made) if http is None else http
         self._own, self.last_seq = http is None, 0
+        self.admin = AsyncAdmin(self._do)
 
     # --- events --------------------------------------------------------------------------------
 
@@ -86,7 +90,7 @@ class AsyncClient:
             ServiceError: a request failed for good; a note says how far it came.
         """
         tally = Tally()
-        async for part in _chunks(events, batch):
+        async for part in gathered(events, batch):
             try:
                 tally.add(await self._do(calls.post_events(part, unit)))
             except ServiceError as error:
@@ -105,7 +109,7 @@ class AsyncClient:
         at: Instant | None = None,
         consistent: bool = False,
         **more: Any,
-    ) -> answers.Recommended:
+    ) -> Recommended:
         """Ask for items for a user.
 
         Args:
@@ -129,20 +133,18 @@ class AsyncClient:
         at: Instant | None = None,
         consistent: bool = False,
         **more: Any,
-    ) -> answers.Recommended:
+    ) -> Recommended:
         """Ask for items after a history without a name; nothing of it is kept."""
         return await self._do(calls.recommend(None, history, k, at, self._seen(consistent), more))
 
     async def recommend_liked(
         self, liked: Sequence[Id], k: int = 10, *, consistent: bool = False, **more: Any
-    ) -> answers.Recommended:
+    ) -> Recommended:
         """Ask for items for somebody new who likes some items; nothing of it is kept."""
         asked = {"liked": list(liked), **more}
         return await self._do(calls.recommend(None, None, k, None, self._seen(consistent), asked))
 
-    async def next(
-        self, recommended: answers.Recommended | str, k: int | None = None
-    ) -> answers.Recommended:
+    async def next(self, recommended: Recommended | str, k: int | None = None) -> Recommended:
         """Ask for what comes after a list, without repeating any of it.
 
         Args:
@@ -159,15 +161,54 @@ class AsyncClient:
         by: str = "behaviour",
         details: bool = False,
         consistent: bool = False,
-    ) -> answers.Recommended:
+    ) -> Recommended:
         """Ask for items like one, by ``"behaviour"``, ``"content"`` or ``"both"``."""
         return await self._do(calls.similar(item, k, by, details, self._seen(consistent)))
 
     async def search(
         self, words: str, k: int = 10, *, details: bool = False, consistent: bool = False
-    ) -> answers.Recommended:
+    ) -> Recommended:
         """Ask for the items whose texts are nearest to some words."""
         return await self._do(calls.search(words, k, details, self._seen(consistent)))
+
+    async def recommend_visit(
+        self, events: Sequence[Row], k: int = 10, *, consistent: bool = False, **more: Any
+    ) -> Recommended:
+        """Ask for items after the events of a visit, as a shop has them; nothing of it is kept."""
+        return await self._do(calls.session(events, k, self._seen(consistent), more))
+
+    async def trending(self, k: int = 10, *, consistent: bool = False, **more: Any) -> Recommended:
+        """Ask for what everybody turned to of late."""
+        return await self._do(calls.of_all("trending", k, self._seen(consistent), more))
+
+    async def latest(self, k: int = 10, *, consistent: bool = False, **more: Any) -> Recommended:
+        """Ask for the items that came last."""
+        return await self._do(calls.of_all("latest", k, self._seen(consistent), more))
+
+    async def foretell(
+        self,
+        what: What,
+        users: Sequence[Id],
+        items: Sequence[Id] | None = None,
+        *,
+        at: Instant | None = None,
+        consistent: bool = False,
+        **more: Any,
+    ) -> answers.Foretold:
+        """Ask the heads of the model that serves.
+
+        Args:
+            what: ``"rating"``, ``"propensity"``, ``"next_time"`` or ``"basket"``.
+            users: Known or not.
+            items: One for each user, where pairs are asked about.
+            at: As in `recommend`.
+            consistent: As in `recommend`.
+            **more: ``event_type``, ``horizon``, ``horizons``, and ``k`` of a basket.
+
+        Raises:
+            ServiceError: there is no answer; the model may have no such head.
+        """
+        return await self._do(calls.foretell(what, users, items, at, self._seen(consistent), more))
 
     # --- items ---------------------------------------------------------------------------------
 
@@ -197,11 +238,19 @@ class AsyncClient:
         """Take an item out of the catalogue."""
         return self._changed(await self._do(calls.delete_item(item)))
 
+    async def items(self, limit: int = 50, cursor: str | None = None) -> answers.Items:
+        """List items, some at a time; ``cursor`` is the ``next_cursor`` of the page before."""
+        return await self._do(calls.items(limit, cursor))
+
     async def item(self, item: Id) -> answers.Item:
         """Ask what is known of an item."""
         return await self._do(calls.item(item))
 
     # --- users ---------------------------------------------------------------------------------
+
+    async def users(self, limit: int = 50, cursor: str | None = None) -> answers.Users:
+        """List users, some at a time; ``cursor`` is the ``next_cursor`` of the page before."""
+        return await self._do(calls.users(limit, cursor))
 
     async def user(self, user: Id, *, limit: int = 100) -> answers.User:
         """Ask for a user's history."""
@@ -295,21 +344,3 @@ class AsyncClient:
     def _wrote(self, seq: int) -> int:
         self.last_seq = max(self.last_seq, seq)
         return seq
-
-
-async def _chunks(
-    events: Iterable[Row] | AsyncIterable[Row], size: int
-) -> AsyncIterator[list[Json]]:
-    """Cut events into parts of one request each, every event with an id."""
-    if isinstance(events, Iterable):
-        for part in calls.chunks(events, size):
-            yield part
-        return
-    gathered: list[Json] = []
-    async for event in events:
-        gathered.append(calls.named(event))
-        if len(gathered) == size:
-            yield gathered
-            gathered = []
-    if gathered:
-        yield gathered

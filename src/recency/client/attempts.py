@@ -94,7 +94,7 @@ def request_of(call: Call[Any]) -> dict[str, Any]:
     if call.query:
         arguments["params"] = call.query
     if call.body is not None:
-        arguments |= {"content": call.body, "headers": {"content-type": "application/json"}}
+        arguments |= {"content": call.body, "headers": {"content-type": call.content_type}}
     return arguments
 
 

@@ -6,10 +6,9 @@ nobody can tell whether it arrived: reading is, and so is whatever leaves the sa
 
 import secrets
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from itertools import islice
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
@@ -23,6 +22,7 @@ from recency.units import Instant, format_instant, parse_instant
 
 Reply = TypeVar("Reply")
 Unit = Literal["s", "ms", "us"]
+What = Literal["rating", "propensity", "next_time", "basket"]
 Row = Mapping[str, Any]
 
 
@@ -32,8 +32,9 @@ class Call(Generic[Reply]):
 
     Attributes:
         answer: What a good answer is read as; None for its text.
-        body: JSON, encoded; None for none.
+        body: Encoded; None for none.
         again: Whether it may be sent again when nobody knows whether it arrived.
+        content_type: Of the body.
     """
 
     method: str
@@ -42,6 +43,7 @@ class Call(Generic[Reply]):
     query: Json = field(default_factory=dict)
     body: bytes | None = None
     again: bool = True
+    content_type: str = "application/json"
 
     def read(self, body: bytes) -> Reply:
         """Read a good answer."""
@@ -74,13 +76,6 @@ def named(event: Row) -> Json:
     return made
 
 
-def chunks(events: Iterable[Row], size: int) -> Iterator[list[Json]]:
-    """Cut events into parts of one request each, every event with an id."""
-    source = iter(events)
-    while part := [named(event) for event in islice(source, size)]:
-        yield part
-
-
 def post_events(events: Sequence[Json], unit: Unit) -> Call[answers.EventsAnswer]:
     """Send events."""
     query: Json = {} if unit == "us" else {"unit": unit}
@@ -111,6 +106,43 @@ def recommend(
     return Call("POST", "/v1/recommendations", answers.Recommended, {}, _json(asked))
 
 
+def session(
+    events: Sequence[Row], k: int, min_seq: int, more: Mapping[str, Any]
+) -> Call[answers.Recommended]:
+    """Ask for a list after the events of a visit."""
+    rows = [{name: _plain(one) for name, one in row.items()} for row in events]
+    query = _queried(more) | _listed(k, False, min_seq)
+    return Call("POST", "/v1/recommendations/session", answers.Recommended, query, _json(rows))
+
+
+def of_all(
+    which: Literal["trending", "latest"], k: int, min_seq: int, more: Mapping[str, Any]
+) -> Call[answers.Recommended]:
+    """Ask for a list that is the same for everybody."""
+    query = _queried(more) | _listed(k, False, min_seq)
+    return Call("GET", f"/v1/{which}", answers.Recommended, query)
+
+
+def foretell(
+    what: What,
+    users: Sequence[Id],
+    items: Sequence[Id] | None,
+    at: Instant | None,
+    min_seq: int,
+    more: Mapping[str, Any],
+) -> Call[answers.Foretold]:
+    """Ask the heads of a model."""
+    asked: Json = {"what": what, "users": list(users)}
+    asked |= {name: _plain(one) for name, one in more.items()}
+    if items is not None:
+        asked["items"] = list(items)
+    if at is not None:
+        asked["at"] = format_instant(parse_instant(at))
+    if min_seq:
+        asked["min_seq"] = min_seq
+    return Call("POST", "/v1/foretell", answers.Foretold, {}, _json(asked))
+
+
 def following(recommendation_id: str, k: int | None) -> Call[answers.Recommended]:
     """Ask for what comes after a list."""
     asked: Json = {"recommendation_id": recommendation_id} | ({} if k is None else {"k": k})
@@ -127,6 +159,17 @@ def similar(item: Id, k: int, by: str, details: bool, min_seq: int) -> Call[answ
     """Ask for items like one."""
     query = ({} if by == "behaviour" else {"by": by}) | _listed(k, details, min_seq)
     return Call("GET", f"/v1/items/{_part(item)}/similar", answers.Recommended, query)
+
+
+def _queried(more: Mapping[str, Any]) -> Json:
+    """Write what is asked as it stands behind the question mark of an address."""
+    found: Json = {}
+    for name, one in more.items():
+        plain = _plain(one)
+        if isinstance(plain, bool):
+            plain = "true" if plain else "false"
+        found[name] = ",".join(map(str, plain)) if isinstance(plain, list) else plain
+    return found
 
 
 def _listed(k: int, details: bool, min_seq: int) -> Json:
@@ -154,12 +197,22 @@ def delete_item(item: Id) -> Call[answers.ItemTaken]:
     return Call("DELETE", f"/v1/items/{_part(item)}", answers.ItemTaken)
 
 
+def items(limit: int, cursor: str | None) -> Call[answers.Items]:
+    """Ask for some items."""
+    return Call("GET", "/v1/items", answers.Items, _paged(limit, cursor))
+
+
 def item(item_id: Id) -> Call[answers.Item]:
     """Ask what is known of an item."""
     return Call("GET", f"/v1/items/{_part(item_id)}", answers.Item)
 
 
 # --- users ---------------------------------------------------------------------------------------
+
+
+def users(limit: int, cursor: str | None) -> Call[answers.Users]:
+    """Ask for some users."""
+    return Call("GET", "/v1/users", answers.Users, _paged(limit, cursor))
 
 
 def user(user_id: Id, limit: int) -> Call[answers.User]:
@@ -255,6 +308,10 @@ def accepted(answer: answers.ItemsAnswer) -> None:
 def lines(body: bytes) -> list[Json]:
     """Read one JSON object a line."""
     return [msgspec.json.decode(line) for line in body.splitlines() if line.strip()]
+
+
+def _paged(limit: int, cursor: str | None) -> Json:
+    return {"limit": limit} | ({} if cursor is None else {"cursor": cursor})
 
 
 def _json(value: object) -> bytes:

@@ -6,9 +6,11 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from recency.client import answers, calls
-from recency.client.answers import Id, Json
+from recency.client.admin import Admin
+from recency.client.answers import Id, Json, Recommended
 from recency.client.attempts import Attempts, request_of, settings_of, with_httpx
-from recency.client.calls import Call, Row, Unit
+from recency.client.calls import Call, Row, Unit, What
+from recency.client.chunks import chunks
 from recency.client.faults import ServiceError, UnavailableError
 from recency.client.retries import Retries
 from recency.client.tally import Tally
@@ -38,6 +40,7 @@ class Client:
     Attributes:
         last_seq: Newest place in the event log that this client has written; ``consistent=True``
             waits for it.
+        admin: What runs a service: models published, files imported, backups, jobs, metrics.
 
     Raises:
         ConfigError: the address is none, or httpx is not installed.
@@ -58,6 +61,7 @@ class Client:
         made = settings_of(calls.address(url), key, timeout)
         self._http = httpx.Client(**made) if http is None else http
         self._own, self.last_seq = http is None, 0
+        self.admin = Admin(self._do)
 
     # --- events --------------------------------------------------------------------------------
 
@@ -90,7 +94,7 @@ class Client:
             ServiceError: a request failed for good; a note says how far it came.
         """
         tally = Tally()
-        for part in calls.chunks(events, batch):
+        for part in chunks(events, batch):
             try:
                 tally.add(self._do(calls.post_events(part, unit)))
             except ServiceError as error:
@@ -109,7 +113,7 @@ class Client:
         at: Instant | None = None,
         consistent: bool = False,
         **more: Any,
-    ) -> answers.Recommended:
+    ) -> Recommended:
         """Ask for items for a user.
 
         Args:
@@ -133,20 +137,18 @@ class Client:
         at: Instant | None = None,
         consistent: bool = False,
         **more: Any,
-    ) -> answers.Recommended:
+    ) -> Recommended:
         """Ask for items after a history without a name; nothing of it is kept."""
         return self._do(calls.recommend(None, history, k, at, self._seen(consistent), more))
 
     def recommend_liked(
         self, liked: Sequence[Id], k: int = 10, *, consistent: bool = False, **more: Any
-    ) -> answers.Recommended:
+    ) -> Recommended:
         """Ask for items for somebody new who likes some items; nothing of it is kept."""
         asked = {"liked": list(liked), **more}
         return self._do(calls.recommend(None, None, k, None, self._seen(consistent), asked))
 
-    def next(
-        self, recommended: answers.Recommended | str, k: int | None = None
-    ) -> answers.Recommended:
+    def next(self, recommended: Recommended | str, k: int | None = None) -> Recommended:
         """Ask for what comes after a list, without repeating any of it.
 
         Args:
@@ -163,15 +165,54 @@ class Client:
         by: str = "behaviour",
         details: bool = False,
         consistent: bool = False,
-    ) -> answers.Recommended:
+    ) -> Recommended:
         """Ask for items like one, by ``"behaviour"``, ``"content"`` or ``"both"``."""
         return self._do(calls.similar(item, k, by, details, self._seen(consistent)))
 
     def search(
         self, words: str, k: int = 10, *, details: bool = False, consistent: bool = False
-    ) -> answers.Recommended:
+    ) -> Recommended:
         """Ask for the items whose texts are nearest to some words."""
         return self._do(calls.search(words, k, details, self._seen(consistent)))
+
+    def recommend_visit(
+        self, events: Sequence[Row], k: int = 10, *, consistent: bool = False, **more: Any
+    ) -> Recommended:
+        """Ask for items after the events of a visit, as a shop has them; nothing of it is kept."""
+        return self._do(calls.session(events, k, self._seen(consistent), more))
+
+    def trending(self, k: int = 10, *, consistent: bool = False, **more: Any) -> Recommended:
+        """Ask for what everybody turned to of late."""
+        return self._do(calls.of_all("trending", k, self._seen(consistent), more))
+
+    def latest(self, k: int = 10, *, consistent: bool = False, **more: Any) -> Recommended:
+        """Ask for the items that came last."""
+        return self._do(calls.of_all("latest", k, self._seen(consistent), more))
+
+    def foretell(
+        self,
+        what: What,
+        users: Sequence[Id],
+        items: Sequence[Id] | None = None,
+        *,
+        at: Instant | None = None,
+        consistent: bool = False,
+        **more: Any,
+    ) -> answers.Foretold:
+        """Ask the heads of the model that serves.
+
+        Args:
+            what: ``"rating"``, ``"propensity"``, ``"next_time"`` or ``"basket"``.
+            users: Known or not.
+            items: One for each user, where pairs are asked about.
+            at: As in `recommend`.
+            consistent: As in `recommend`.
+            **more: ``event_type``, ``horizon``, ``horizons``, and ``k`` of a basket.
+
+        Raises:
+            ServiceError: there is no answer; the model may have no such head.
+        """
+        return self._do(calls.foretell(what, users, items, at, self._seen(consistent), more))
 
     # --- items ---------------------------------------------------------------------------------
 
@@ -201,11 +242,19 @@ class Client:
         """Take an item out of the catalogue."""
         return self._changed(self._do(calls.delete_item(item)))
 
+    def items(self, limit: int = 50, cursor: str | None = None) -> answers.Items:
+        """List items, some at a time; ``cursor`` is the ``next_cursor`` of the page before."""
+        return self._do(calls.items(limit, cursor))
+
     def item(self, item: Id) -> answers.Item:
         """Ask what is known of an item."""
         return self._do(calls.item(item))
 
     # --- users ---------------------------------------------------------------------------------
+
+    def users(self, limit: int = 50, cursor: str | None = None) -> answers.Users:
+        """List users, some at a time; ``cursor`` is the ``next_cursor`` of the page before."""
+        return self._do(calls.users(limit, cursor))
 
     def user(self, user: Id, *, limit: int = 100) -> answers.User:
         """Ask for a user's history."""
