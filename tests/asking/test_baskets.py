@@ -16,6 +16,7 @@ from recency.training.checkpoints import weights_of
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 DAY = 86_400_000_000
+ODD: dict[str, Any] = {"calibration": "odd"}
 FOLLOW = {"follow", "partner"}  # always together, in the basket after one with the trigger
 
 
@@ -174,7 +175,7 @@ def test_each_question_has_an_instant_of_its_own(model, split):
 
 def test_a_model_that_is_kept_tells_the_same(model, tmp_path):
     model.save(tmp_path)
-    again = rc.load(tmp_path)
+    again = SequenceRecommender.load(tmp_path)
     told, found = model.basket(["u1", "nobody"], k=5), again.basket(["u1", "nobody"], k=5)
     assert found["item_id"].to_list() == told["item_id"].to_list()
     for name in ("probability", "size"):
@@ -195,7 +196,8 @@ def test_served_event_by_event_is_what_is_told_later(model, kept, split):
 
 
 def test_the_next_item_is_told_bit_by_bit_as_without_it(split):
-    for settings in ({}, {"loss": "sampled", "item_updates": "rows", "negatives": 4}):
+    sampled: dict[str, Any] = {"loss": "sampled", "item_updates": "rows", "negatives": 4}
+    for settings in ({}, sampled):
         plain = SequenceRecommender(
             rc.GRU(dim=16),
             training=rc.TrainConfig(
@@ -207,7 +209,8 @@ def test_the_next_item_is_told_bit_by_bit_as_without_it(split):
         beside = fitted(split[0], epochs=1, **settings)
         one, other = weights_of(plain.live.model), weights_of(beside.live.model)
         assert all(torch.equal(one[name], other[name]) for name in one)
-        assert beside.live.model.heads[0].left.weight.abs().sum() > 0
+        head = beside.live.model.heads[0]
+        assert isinstance(head, rc.BasketHead) and head.left.weight.abs().sum() > 0
 
 
 def test_joint_heads_move_the_items_that_they_ask_about(split):
@@ -275,7 +278,7 @@ def test_what_cannot_be_asked_is_said(model, split):
     ("make", "said"),
     [
         (lambda: rc.BasketHead(weight=0), "expected a number above 0"),
-        (lambda: rc.BasketHead(calibration="odd"), "expected 'temperature', 'isotonic'"),
+        (lambda: rc.BasketHead(**ODD), "expected 'temperature', 'isotonic'"),
     ],
 )
 def test_impossible_settings_are_refused(make, said):

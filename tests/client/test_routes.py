@@ -169,7 +169,7 @@ def test_both_clients_have_the_same_methods(plain, awaited):
 
 
 def test_what_heads_tell_comes_as_rows(client, shop):
-    model = rc.load(shop)
+    model = rc.SequenceRecommender.load(shop)
     told = client.foretell("basket", ["u1", "u2"], at=AT, k=3)
     frame = model.basket(["u1", "u2"], 3, at=AT)
     assert told.what == "basket" and told.at == "2026-02-01T00:00:00Z"

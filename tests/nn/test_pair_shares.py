@@ -47,8 +47,8 @@ def test_events_one_at_a_time_move_the_rows_as_if_looked_up_anew() -> None:
             one.add(item, before, time)
         shares.add(item, before, time)
         asked = random.integers(0, n_items, 2).tolist()
-        for one, row in shares.rows(asked).items():
-            fresh = PairShares(pairs).rows([one])[one]
+        for about, row in shares.rows(asked).items():
+            fresh = PairShares(pairs).rows([about])[about]
             assert dense(row, n_items) == pytest.approx(dense(fresh, n_items), abs=1e-12)
             assert len(row.others) < 3 * n_items + 20  # repeats of a pair are joined in time
     assert shares._n_kept == sum(one.size for one in shares._kept.values())

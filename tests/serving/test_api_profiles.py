@@ -128,8 +128,8 @@ def test_what_was_said_outlives_a_kill_a_snapshot_and_a_merge(opened, make_clien
               for one in ("newcomer", "late", "u1")}  # fmt: skip
     known = engine.call(state_hash).result()
     engine.close()
-    for settings in (SnapshotConfig(every_events=1), None):  # by the snapshot, by the whole log
-        again = opened(snapshots=settings)
+    for taken in (SnapshotConfig(every_events=1), None):  # by the snapshot, by the whole log
+        again = opened(snapshots=taken)
         client = make_client(again)
         assert countries(client, "newcomer") == {"at"} and countries(client, "late") == {"ch"}
         for one, items in before.items():

@@ -173,5 +173,6 @@ def test_what_many_events_bring_is_counted_once_they_are_acknowledged(shop, cloc
         for n in range(5):
             send(engine, f"u{n}", "i1")
             (live,) = engine.call(lambda model: model.live.models).result(30)
+            assert live.recall is not None
             waiting.append(len(live.recall._waiting))
     assert waiting == [1, 0, 1, 0, 1]

@@ -126,7 +126,7 @@ def test_every_loss_learns_a_cycle(loss, temperature, new_model, histories, conf
 def test_experts_learn_with_every_loss_that_gives_probabilities(loss, histories, config):
     torch.manual_seed(0)
     some = SequenceModel(GRU(16), 12, 0, InputConfig(value=False), experts=ExpertConfig())
-    asked = replace(config, loss=loss, negatives=8, epochs=8, refit=False)
+    asked = replace(config, loss=loss, negatives=8, epochs=12, refit=False)
     result = train(some, histories, asked)
     assert result.valid is not None and result.valid > 0.7
 

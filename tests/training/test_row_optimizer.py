@@ -135,7 +135,7 @@ class Stopped(Exception):
 def test_a_run_learns_and_goes_on_from_its_checkpoint_with_the_same_bits(
     loss, new_model, histories, unjudged, tmp_path
 ):
-    config = replace(unjudged, loss=loss, negatives=8, item_updates="rows", epochs=4)
+    config = replace(unjudged, loss=loss, negatives=8, item_updates="rows", epochs=8)
     whole, stopped, resumed = new_model(), new_model(), new_model()
     result = train(whole, histories, config)
     assert result.history[-1].loss < 1.6 < result.history[0].loss
