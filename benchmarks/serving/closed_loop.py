@@ -18,7 +18,7 @@ async def _run(
     port: int, kind: str, connections: int, n_users: int, n_items: int, seconds: float
 ) -> dict[str, float]:
     ways = random.Random(7)
-    requests = [_request(kind, n_users, n_items, ways) for _ in range(256)]
+    requests = [request(kind, n_users, n_items, ways) for _ in range(256)]
     started = time.perf_counter()
     clients = [_client(port, requests, n, started + seconds) for n in range(connections)]
     return summary(await asyncio.gather(*clients), time.perf_counter() - started)
@@ -58,7 +58,9 @@ async def _client(
     return times, errors
 
 
-def _request(kind: str, n_users: int, n_items: int, ways: random.Random) -> bytes:
+def request(kind: str, n_users: int, n_items: int, ways: random.Random) -> bytes:
+    """Write a request of some kind: recommend, single or batch."""
+
     def event() -> dict[str, str]:
         return {
             "user_id": f"u{ways.randrange(n_users)}",

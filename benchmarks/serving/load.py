@@ -1,11 +1,12 @@
 """How much the service takes, over loopback: durable events, recommendations, and both in turn.
 
-    python -m benchmarks.serving.load [--seconds 10] [--items 10000 100000] [--dirty]
+    python -m benchmarks.serving.load [--seconds 10] [--items 10000 100000 1000000] [--dirty]
 
 Server and load generator share the machine. The generator is wrk, where it is installed, else a
 client of our own, which is slower and says so in its rows. It is bounded: each connection waits for
 its answer before it asks again. Every post is answered after its events are on the disk; what one
-sync of the disk costs is a row of its own.
+sync of the disk costs is a row of its own. In large catalogues, `recall@10` and `score_error`
+compare lists with those of scoring every item (`benchmarks.serving.recommend`).
 """
 
 import argparse
@@ -22,10 +23,12 @@ from typing import Any
 from benchmarks.record import Row, record
 from benchmarks.serving.closed_loop import closed_loop
 from benchmarks.serving.paced import paced
+from benchmarks.serving.recommend import compare
 from benchmarks.serving.server import Server
 from benchmarks.serving.shop import untrained_shop
 from benchmarks.serving.visible import visible
 from recency.nn.tide import Tide
+from recency.recommender import SequenceRecommender
 
 SCRIPT = Path(__file__).with_name("load.lua")
 N_USERS, N_EVENTS, N_PAIRS = 5_000, 200_000, 10_000
@@ -34,12 +37,16 @@ EVENTS_OF = {"single": 1, "batch": 256}
 TRIALS = (
     ("recommend", 1),
     ("recommend", 32),
+    ("recommend at 50/s", 16),
     ("recommend at 300/s", 16),
     ("single", 1),
     ("single", 64),
+    ("single at 5,000/s", 64),
     ("batch", 4),
 )
-RATES = {"recommend at 300/s": 300.0}  # sent at a rate by a client of our own
+# Sent at a rate by a client of our own, each request timed from when it was due.
+RATES = {"recommend at 50/s": 50.0, "recommend at 300/s": 300.0, "single at 5,000/s": 5_000.0}
+LARGE = 500_000  # items from which on questions are sent more slowly, and lists compared
 
 
 def main() -> None:
@@ -61,19 +68,25 @@ def measured(folder: Path, n_items: int, seconds: float) -> list[Row]:
     """Serve a catalogue of some size, and put it through every trial."""
     n_events = N_EVENTS + (n_items if n_items > N_EVENTS // 2 else 0)
     shop = untrained_shop(folder, n_items, N_USERS, n_events, encoder=Tide(dim=64))
+    quality = compare(SequenceRecommender.load(shop)) if n_items >= LARGE else {}
     server = Server(shop)
-    for n in range(N_USERS):  # a user's history is read when he is first asked about
-        server.get(f"/v1/users/u{n}/recommendations?k=1")
+    ask_everybody(server)
     about = {
         "data": f"generated: {n_items:,} items, {N_USERS:,} users, {n_events:,} events",
         "model": "tide(dim=64), untrained",
         "seed": 0,
     }
     rows = []
+    slowly = "recommend at 50/s" if n_items >= LARGE else "recommend at 300/s"
     for kind, connections in TRIALS:
+        if kind in RATES and kind.startswith("recommend") and kind != slowly:
+            continue
         trial(server, kind, connections, n_items, seconds / 4)  # not measured
         metrics = trial(server, kind, connections, n_items, seconds)
+        if kind.startswith("recommend"):
+            metrics |= quality
         rows.append(about | {"protocol": protocol(kind, connections), "metrics": metrics})
+    ask_everybody(server)  # the batches have left everybody hundreds of events to be read
     rows.append(about | pairs(server, n_items))
     for row in rows:
         row["peak_mb"] = peak_mb(server.process.pid)
@@ -83,33 +96,40 @@ def measured(folder: Path, n_items: int, seconds: float) -> list[Row]:
     return rows
 
 
+def ask_everybody(server: Server) -> None:
+    """Ask about each user once: what is new of a user is read when somebody asks."""
+    for n in range(N_USERS):
+        server.get(f"/v1/users/u{n}/recommendations?k=1")
+
+
 def trial(
     server: Server, kind: str, connections: int, n_items: int, seconds: float
 ) -> dict[str, float]:
     """Send requests of one kind over some connections for a while."""
     found: dict[str, Any]
     if kind in RATES:
-        found = paced(server.port, RATES[kind], N_USERS, seconds, connections)
+        sort, rate = kind.partition(" ")[0], RATES[kind]
+        found = paced(server.port, sort, rate, N_USERS, n_items, seconds, connections)
     elif generator() == "wrk":
         command = ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "-s", SCRIPT]
-        done = subprocess.run(
+        ended = subprocess.run(
             [*map(str, command), server.address, "--", kind, str(N_USERS), str(n_items)],
             capture_output=True,
             text=True,
             check=True,
         )
-        found = json.loads(done.stdout.splitlines()[-1])
+        found = json.loads(ended.stdout.splitlines()[-1])
     else:
         found = closed_loop(server.port, kind, connections, N_USERS, n_items, seconds)
-    rate = found["requests"] / found["seconds"]
+    done = found["requests"] / found["seconds"]
     metrics = {
-        "requests_per_second": round(rate, 1),
+        "requests_per_second": round(done, 1),
         "p50_ms": round(found["p50_ms"], 3),
         "p99_ms": round(found["p99_ms"], 3),
         "errors": found["errors"],
     }
-    if kind in EVENTS_OF:
-        metrics["events_per_second"] = round(rate * EVENTS_OF[kind], 1)
+    if (sort := kind.partition(" ")[0]) in EVENTS_OF:
+        metrics["events_per_second"] = round(done * EVENTS_OF[sort], 1)
     return metrics
 
 

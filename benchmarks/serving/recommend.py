@@ -130,27 +130,32 @@ def metrics(taken: list[float], seconds: float) -> dict[str, float]:
 
 
 def compared(engine: Engine) -> dict[str, float]:
-    """Compare lists with those of scoring every item, where items are first scored roughly."""
+    """Compare an engine's lists with those of scoring every item."""
 
-    def compare(model: LiveRecommender) -> dict[str, float]:
+    def asked(model: LiveRecommender) -> dict[str, float]:
         assert isinstance(model, SequenceRecommender)
-        live = model.live
-        print(live.scoring.shortlists.table.search)
-        if not live.scoring.shortlists.table.rough:
-            return {}
-        found, worst = 0, 0.0
-        for user in range(N_COMPARED):
-            rows = np.array([user])
-            listed = live.shortlist(rows, live.now, K)
-            assert listed is not None
-            items, values, _ = listed
-            scores, _ = live.scores(rows, live.now)
-            best, _ = top_k(scores, K)
-            found += len(np.intersect1d(items, best))
-            worst = max(worst, float(np.abs(scores[0, items[0]] - values[0]).max()))
-        return {"recall@10": found / (K * N_COMPARED), "score_error": round(worst, 6)}
+        print(model.live.scoring.shortlists.table.search)
+        return compare(model)
 
-    return engine.call(compare).result(timeout=600)
+    return engine.call(asked).result(timeout=600)
+
+
+def compare(model: SequenceRecommender) -> dict[str, float]:
+    """Compare lists with those of scoring every item, where items are first scored roughly."""
+    live = model.live
+    if not live.scoring.shortlists.table.rough:
+        return {}
+    found, worst = 0, 0.0
+    for user in range(N_COMPARED):
+        rows = np.array([user])
+        listed = live.shortlist(rows, live.now, K)
+        assert listed is not None
+        items, values, _ = listed
+        scores, _ = live.scores(rows, live.now)
+        best, _ = top_k(scores, K)
+        found += len(np.intersect1d(items, best))
+        worst = max(worst, float(np.abs(scores[0, items[0]] - values[0]).max()))
+    return {"recall@10": found / (K * N_COMPARED), "score_error": round(worst, 6)}
 
 
 if __name__ == "__main__":
