@@ -13,6 +13,7 @@ from recency.nn.encoder import Encoder
 from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
 from recency.nn.recurrent import GRU, LSTM, RNN
+from recency.nn.tide import Tide
 
 N_ITEMS = 12
 
@@ -64,6 +65,18 @@ def test_outputs_at_equals_reading_each_history_alone(
             torch.testing.assert_close(
                 found[row], read_whole(model, histories, user, stop), atol=1e-5, rtol=0
             )
+
+
+def test_few_events_of_few_users_are_read_step_by_step() -> None:
+    model = model_of(Tide(dim=8))
+    whole, users = random_histories([9, 1, 6, 4]), np.arange(4)
+    states, found = States(model), torch.empty(0)
+    for stops in ([3, 1, 0, 4], [9, 1, 5, 4], [9, 1, 6, 4]):
+        ends = whole.offsets[:-1] + np.array(stops)
+        found = states.outputs(users, whole.cut(ends))
+        for user in users:
+            expected = read_whole(model, whole, user, int(ends[user]))
+            torch.testing.assert_close(found[user], expected, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("encoder", [RNN(8), GRU(8), LSTM(8, layers=2)])

@@ -52,6 +52,18 @@ class Batch:
     def __len__(self) -> int:
         return len(self.lengths)
 
+    def part(self, rows: Ints, column: int) -> "Batch":
+        """Keep one event of some histories: [n, 1]."""
+        return Batch(
+            items=self.items[rows, column, None],
+            times=self.times[rows, column, None],
+            gaps=self.gaps[rows, column, None],
+            types=self.types[rows, column, None],
+            values=self.values[rows, column, None],
+            lengths=np.ones(len(rows), np.int64),
+            profiles=None if self.profiles is None else self.profiles[rows],
+        )
+
 
 @dataclass(frozen=True)
 class Histories:

@@ -21,7 +21,7 @@ from recency.nn.tide_steps import TideSteps
 _SEGMENT = 256  # events of one history read in one call
 _TOKENS = 65_536  # events read in one call, padding included
 _GROWTH = 16_384  # most rows that the array grows by at once
-_FEW = 16  # users up to whom a step without torch is cheaper
+_FEW, _SHORT = 16, 6  # users and events of each up to which steps without torch are cheaper
 Floats = npt.NDArray[np.float32]
 
 
@@ -134,12 +134,23 @@ class States:
     def _read(self, batch: Batch, states: Floats) -> Floats:
         """Give the states [n, size] after more events; without torch where these are few."""
         one_each = batch.items.shape[1] == 1
-        if one_each and len(batch) <= _FEW and self._steps is not None:
-            return self._steps.step(batch, states)
+        if len(batch) <= _FEW and batch.items.shape[1] <= _SHORT and self._steps is not None:
+            return self._stepped(self._steps, batch, states)
         device = self._model.bias.device
         events, before = Tensors.from_batch(batch, device), torch.from_numpy(states).to(device)
         fresh = (self._model.step if one_each else self._model.advance)(events, before).cpu()
         return fresh.numpy()
+
+    @staticmethod
+    def _stepped(steps: TideSteps, batch: Batch, states: Floats) -> Floats:
+        """Read the first event of each user, then the second of those who have one, and so on."""
+        if batch.items.shape[1] == 1:
+            return steps.step(batch, states)
+        fresh = states.copy()
+        for column in range(batch.items.shape[1]):
+            rows = np.flatnonzero(batch.lengths > column)
+            fresh[rows] = steps.step(batch.part(rows, column), fresh[rows])
+        return fresh
 
     def missing(self, users: Ints, counts: Ints) -> Ints:
         """Tell how many of their ``counts`` [n] events the states of users [n] have not seen."""
