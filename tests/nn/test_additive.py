@@ -31,6 +31,16 @@ def test_a_curve_is_found(kind):
     assert wrong < (0.45 if kind == "chance" else 0.2) * truth.std()
 
 
+def test_facts_that_tell_more_together_are_multiplied():
+    facts, _ = planted()
+    truth = facts[:, 0] * facts[:, 1]
+    alone, together = Additive(3, "value"), Additive(3, "value", together=(0, 1))
+    for base in (alone, together):
+        assert base.fit(facts, truth, np.arange(N))
+    wrong = [float((base(facts) - truth).square().mean()) for base in (alone, together)]
+    assert wrong[0] > 0.5 > 0.1 > wrong[1]
+
+
 def test_nothing_is_said_beyond_what_was_seen():
     facts, truth = planted()
     base = Additive(3, "value")

@@ -154,3 +154,26 @@ def test_later_events_change_no_fact(ledger):
         head.study(ledger, ["view", "buy"])
         known = head.facts(ledger, users, items, at)
         assert np.array_equal(known, head.facts(Ledger.of(cut, 2), users, items, at))
+
+
+def test_pairs_count_once_however_often_they_are_viewed():
+    """User 0 buys b unseen, views a three times and buys it twice, then views b."""
+    histories = Histories(
+        offsets=np.array([0, 7]),
+        items=np.array([1, 0, 0, 0, 0, 0, 1], np.int32),
+        times=np.array([0, 1, 2, 3, 4, 5, 6]) * HOUR,
+        types=np.array([BUY, VIEW, VIEW, VIEW, BUY, BUY, VIEW], np.int16),
+    )
+    head = TypeHead("buy", given="view", within="3h")
+    head.build(4)
+    head.rows.fill_(BUY)
+    head.given_row.fill_(VIEW)
+    many = Ledger.of(histories, n_items=2)
+    at = np.array([4, 5, 7]) * HOUR
+    facts = head.facts(many, np.zeros(3, np.int64), np.zeros(3, np.int64), at)
+    # Pairs viewed and, of these, bought: a alone, a bought, then b too, never bought since.
+    pairs = np.array([[0, 1], [1, 1], [1, 2]], np.float64)
+    expected = tallies.rates(pairs[:, 0], pairs[:, 1], 0.5, 10.0)
+    assert facts[:, 19] == pytest.approx(expected, abs=1e-6)
+    of_item = tallies.rates(np.array([0.0, 1, 1]), np.ones(3), 0.5, 10.0)
+    assert facts[:, 39] == pytest.approx(of_item, abs=1e-6)

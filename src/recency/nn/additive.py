@@ -1,13 +1,17 @@
 """An additive base: what a head says from plain counts alone, a convex fit without steps.
 
     f(x) = b + sum over facts j of (w_j z_j + sum over k of v_jk hat_k(x_j))
+             + sum over pairs i < j of u_ij z_i z_j                                      (1)
 
-with z_j the fact standardised, and hats that rise to 1 at a quantile of the fact and fall to 0 at
-its neighbours: Hastie and Tibshirani, Generalized additive models, Statistical Science 1(3), 1986,
-with piecewise linear curves. Squares of w and v are held down, v more. The fit is Newton's, so the
-same lessons give the same base; how much is held down is chosen on the newest of them.
+with z_j the fact standardised, pairs those of a few facts that tell more together, and hats that
+rise to 1 at a quantile of the fact and fall to 0 at its neighbours: Hastie and Tibshirani,
+Generalized additive models, Statistical Science 1(3), 1986, with piecewise linear curves. Squares
+of u, v and w are held down, u and v more. The fit is Newton's, so the same lessons give the same
+base; how much is held down is chosen on the newest of them.
 """
 
+from collections.abc import Sequence
+from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -35,11 +39,15 @@ class Additive(nn.Module):
     Args:
         n_facts: How many facts.
         kind: Whether it is the logit of a chance or a value.
+        together: Facts that tell more together: each pair of them is multiplied.
     """
 
-    def __init__(self, n_facts: int, kind: Kind) -> None:
+    def __init__(self, n_facts: int, kind: Kind, together: Sequence[int] = ()) -> None:
         super().__init__()
         self.n_facts, self.kind = n_facts, kind
+        pairs = torch.tensor(list(combinations(together, 2)), dtype=torch.long).reshape(-1, 2)
+        self.register_buffer("pairs", pairs, persistent=False)
+        self.register_buffer("products", torch.zeros(len(pairs)))
         self.register_buffer("middle", torch.zeros(n_facts))
         self.register_buffer("spread", torch.ones(n_facts))
         self.register_buffer("ends", torch.tensor([-1e9, 1e9])[:, None].repeat(1, n_facts))
@@ -48,6 +56,8 @@ class Additive(nn.Module):
         self.register_buffer("heights", torch.zeros(n_facts, KNOTS))
         self.register_buffer("shift", torch.zeros(()))
         self.register_buffer("fitted", torch.tensor(False))
+        self.pairs: Tensor
+        self.products: Tensor
         self.middle: Tensor
         self.spread: Tensor
         self.ends: Tensor
@@ -68,8 +78,13 @@ class Additive(nn.Module):
         rows = torch.arange(self.n_facts, device=facts.device)
         low, high = self.heights[rows, place], self.heights[rows, place + 1]
         hats = ((1 - part) * low + part * high).sum(1)
-        found: Tensor = self.shift + self.standard(facts) @ self.slopes + hats
-        return found
+        standard = self.standard(facts)
+        found: Tensor = self.shift + standard @ self.slopes + hats
+        return found + self._multiplied(standard) @ self.products
+
+    def _multiplied(self, standard: Tensor) -> Tensor:
+        """Give the products [n, pairs] of standardised facts."""
+        return standard[:, self.pairs[:, 0]] * standard[:, self.pairs[:, 1]]
 
     def learn(self, lessons: Lessons) -> None:
         """Fit to the first label of lessons."""
@@ -138,13 +153,14 @@ class Additive(nn.Module):
         return place.T, part.T
 
     def _columns(self, facts: Tensor) -> Doubles:
-        """Give a one, the standardised facts and the hats: [n, 1 + n_facts (1 + KNOTS)]."""
+        """Give a one, standardised facts, hats, and products: [n, 1 + n_facts (1 + KNOTS) + …]."""
         place, part = self._places(facts)
         hats = torch.zeros(len(facts), self.n_facts, KNOTS, device=facts.device)
         hats.scatter_(2, place[..., None], (1 - part)[..., None])
         hats.scatter_(2, place[..., None] + 1, part[..., None])
         ones = torch.ones(len(facts), 1, device=facts.device)
-        table = torch.cat((ones, self.standard(facts), hats.flatten(1)), dim=1)
+        standard = self.standard(facts)
+        table = torch.cat((ones, standard, hats.flatten(1), self._multiplied(standard)), dim=1)
         found: Doubles = table.cpu().numpy()  # float32: half the room, and precise enough
         return found
 
@@ -220,7 +236,10 @@ class Additive(nn.Module):
         found = torch.from_numpy(weights).to(self.shift)
         self.shift.copy_(found[0])
         self.slopes.copy_(found[1 : 1 + self.n_facts])
-        self.heights.copy_(found[1 + self.n_facts :].view(self.n_facts, KNOTS))
+        rest = found[1 + self.n_facts :]
+        n_heights = self.n_facts * KNOTS
+        self.heights.copy_(rest[:n_heights].view(self.n_facts, KNOTS))
+        self.products.copy_(rest[n_heights:])
         self.fitted.fill_(True)
 
 
