@@ -30,7 +30,9 @@ class RmtppHead(rc.TimeHead):
         nn.init.zeros_(self.last.bias)
         self.slope = nn.Parameter(torch.tensor(-0.1))
 
-    def nats(self, outputs: Tensor, facts: Tensor, labels: Tensor) -> Tensor:
+    def nats(
+        self, outputs: Tensor, facts: Tensor, labels: Tensor, tempo: Tensor | None = None
+    ) -> Tensor:
         """Give what each of ``labels`` [n, 2] (wait in seconds, whether it ended) costs: [n]."""
         waits, came = labels.unbind(1)
         start, slope = self._start(outputs, facts), self._slope()
@@ -41,7 +43,9 @@ class RmtppHead(rc.TimeHead):
         ended = torch.where(waits <= ZERO, at_once, density)
         return -torch.where(came > 0, ended, lasting)
 
-    def survival(self, outputs: Tensor, facts: Tensor, waits: Tensor) -> Tensor:
+    def survival(
+        self, outputs: Tensor, facts: Tensor, waits: Tensor, tempo: Tensor | None = None
+    ) -> Tensor:
         """Give the probability [n, m] that a wait lasts longer than ``waits`` [n, m] seconds."""
         start = self._start(outputs, facts).double()[:, None]
         lasting = torch.exp(
@@ -68,3 +72,6 @@ class RmtppHead(rc.TimeHead):
 
     def _log_survival(self, start: Tensor, slope: Tensor, t: Tensor) -> Tensor:
         return -torch.exp(start) * torch.expm1((slope * t).clamp(max=30)) / slope
+
+    def _settle_pace(self, outputs: Tensor, facts: Tensor, labels: Tensor) -> None:
+        """Leave paces as they are: this form has no curve for them."""

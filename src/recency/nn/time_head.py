@@ -12,14 +12,13 @@ from recency.data.histories import Ints
 from recency.data.tallies import Doubles, Ledger, Tally
 from recency.errors import ConfigError, DataError
 from recency.nn.head import Floats, Head, Lessons, Settings, check_weight
+from recency.nn.paces import Paces
 
 ZERO = 1.0  # seconds that count as no time at all
 _LEAST = 0.05  # standard deviation of a part, in logarithms of seconds
 _FEWEST = 50  # waits that a calibration needs
 _ITERATIONS = 30
-_HOUR, _DAY = 3_600.0, 86_400.0
-_EDGES = (_HOUR, *(n * _DAY for n in (1, 3, 7, 14, 30, 60, 120)))  # seconds between paces
-_DRAWN = 100.0  # returns that a pace is drawn towards 1 by; chosen on slices of training
+_FOREVER = 1e12  # seconds that no wait reaches
 _PRIOR = 3.0  # gaps of the mean length that a user's own are drawn in by
 
 
@@ -39,7 +38,9 @@ class TimeHead(Head):
         weight: Of its loss.
         calibration: ``"line"`` stretches and shifts the logarithms of waits to fit the newest
             slice, and then quickens or slows returns by how long somebody has been away, so that
-            as many come as came; ``"none"`` does not.
+            as many come as came (`recency.nn.paces`); ``"none"`` does not.
+        live: Whether the returns of every day that is over since training ended set right what is
+            told from then on (`recency.live.tempo`).
 
     Raises:
         ConfigError: an argument is impossible.
@@ -50,7 +51,11 @@ class TimeHead(Head):
     reach = 3e9  # whoever is still awaited when the newest slice begins tells of long waits
 
     def __init__(
-        self, parts: int = 16, weight: float = 0.1, calibration: Literal["line", "none"] = "line"
+        self,
+        parts: int = 16,
+        weight: float = 0.1,
+        calibration: Literal["line", "none"] = "line",
+        live: bool = True,
     ) -> None:
         super().__init__()
         check_weight("TimeHead", weight)
@@ -60,6 +65,7 @@ class TimeHead(Head):
             raise ConfigError(f"TimeHead(calibration={calibration!r}): expected 'line' or 'none'.")
         self.parts, self.weight = parts, weight
         self.calibration: Literal["line", "none"] = calibration
+        self.live = live
 
     @property
     def name(self) -> str:
@@ -68,7 +74,12 @@ class TimeHead(Head):
 
     def config(self) -> Settings:
         """Give the constructor's arguments."""
-        return {"parts": self.parts, "weight": self.weight, "calibration": self.calibration}
+        return {
+            "parts": self.parts,
+            "weight": self.weight,
+            "calibration": self.calibration,
+            "live": self.live,
+        }
 
     def build(self, dim: int) -> None:
         """Make fresh weights; the head starts as one wide mixture around a user's own mean."""
@@ -82,15 +93,14 @@ class TimeHead(Head):
         for name, value in (("mean", 0.0), ("deviation", 1.0), ("short", 0.0), ("longest", 0.0)):
             self.register_buffer(name, torch.tensor(value))
         self.register_buffer("line", torch.tensor([1.0, 0.0]))  # stretch and shift of log waits
-        self.register_buffer("pace", torch.ones(len(_EDGES) + 1))
-        self.register_buffer("edges", torch.tensor(_EDGES))
+        self.register_buffer("until", torch.tensor(0))  # what training knew ends here
+        self.paces = Paces()
         self.mean: Tensor
         self.deviation: Tensor
         self.short: Tensor
         self.longest: Tensor
         self.line: Tensor
-        self.pace: Tensor
-        self.edges: Tensor
+        self.until: Tensor
 
     def study(self, ledger: Ledger, types: Sequence[str]) -> None:
         """Take mean and deviation of the logarithms of gaps; see `Head.study`."""
@@ -106,6 +116,7 @@ class TimeHead(Head):
         self.deviation.fill_(float(long.std()))
         self.short.fill_(float(np.clip((gaps <= ZERO).mean(), 1e-4, 1 - 1e-4)))
         self.longest.fill_((ledger.until - float(ledger.times.min())) / 1e6)
+        self.until.fill_(ledger.until)
 
     def lessons(self, ledger: Ledger, targets: Ints, sources: Ints) -> Lessons:
         """Tell the wait after each event that something came after, or that nothing has."""
@@ -161,10 +172,13 @@ class TimeHead(Head):
         """Measure the mean of -log density of log waits, or of -log survival, in nats."""
         return self.nats(outputs, facts, labels).mean()
 
-    def nats(self, outputs: Tensor, facts: Tensor, labels: Tensor) -> Tensor:
+    def nats(
+        self, outputs: Tensor, facts: Tensor, labels: Tensor, tempo: Tensor | None = None
+    ) -> Tensor:
         """Give what each of ``labels`` [n, 2] (wait in seconds, whether it ended) costs: [n].
 
         A wait above a second costs -log density of its logarithm; a shorter one -log probability.
+        ``tempo`` [n] multiplies the hazard; None: 1.
         """
         hurdle, shares, means, spreads = self(outputs, facts)
         waits, came = labels.T.contiguous()
@@ -175,10 +189,14 @@ class TimeHead(Head):
         density = density - math.log(2 * math.pi) / 2 - torch.log(self.deviation * stretch)
         over = nn.functional.logsigmoid(-hurdle)
         lasting = torch.logsumexp(shares + torch.special.log_ndtr(-z), dim=1)
-        if (self.pace != 1).any():
-            now = torch.log(self.pace[torch.bucketize(waits, self.edges)])
-            slowed = self._slowed(shares, means, spreads, waits[:, None])[:, 0]
-            density, lasting = density - lasting + slowed + now, slowed
+        if tempo is not None or not self.paces.even:
+            plain, ends = -lasting, self._ends(shares, means, spreads)
+            speeds = self.paces.speeds(ends.diff(dim=1))
+            now = torch.log(speeds.gather(1, self.paces.spans(waits)[:, None]))[:, 0]
+            hazard = self.paces.paced(plain[:, None], ends, waits[:, None])[:, 0]
+            if tempo is not None:
+                now, hazard = now + torch.log(tempo), hazard * tempo
+            density, lasting = density + plain - hazard + now, -hazard
         survival = over + lasting
         short = waits <= ZERO
         ended = torch.where(short, nn.functional.logsigmoid(hurdle), over + density)
@@ -217,46 +235,56 @@ class TimeHead(Head):
         optimizer.step(cost)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.line = torch.stack((line[0].exp(), line[1])).detach().to(facts.device)
 
+    @torch.no_grad()
     def _settle_pace(self, outputs: Tensor, facts: Tensor, labels: Tensor) -> None:
-        """Divide how many came by how many were expected, by how long they had been away.
+        """Compare how many came with how many were expected, by how long they had been away.
 
         What a curve expects is its hazard summed up over all who were awaited (Aalen, Nonparametric
         inference for a family of counting processes, Annals of Statistics 6(4), 1978).
         """
         waits, came, entered = labels.T.contiguous()
-        self.pace.fill_(1)
-        ends = _closed(self.edges, ZERO)
+        self.paces = Paces().to(waits.device)
+        _, shares, means, spreads = (part.double() for part in self(outputs, facts))
+        ends = self.paces.ends().double()
+        ends[-1] = _FOREVER
         marks = torch.minimum(torch.maximum(ends, entered[:, None]), waits[:, None])
-        lasting = self.survival(outputs, facts, marks.clamp(min=ZERO)).clamp(min=1e-30)
-        expected = -torch.log(lasting).diff(dim=1).sum(0)
-        places = torch.bucketize(waits, self.edges)[(came > 0) & (waits > ZERO)]
-        found = torch.bincount(places, minlength=len(self.pace)).double()
-        self.pace.copy_((found + _DRAWN) / (expected + _DRAWN))
+        exposed = self._hazard(shares, means, spreads, marks.clamp(min=ZERO)).diff(dim=1)
+        spans = nn.functional.one_hot(self.paces.spans(waits), exposed.shape[1])
+        found = spans * ((came > 0) & (waits > ZERO))[:, None]
+        sums = self._ends(shares, means, spreads).diff(dim=1)
+        self.paces.settle(sums, exposed, found)
 
-    def _slowed(self, shares: Tensor, means: Tensor, spreads: Tensor, waits: Tensor) -> Tensor:
-        """Give the log of survival [n, m] with paces, of waits [n, m] that are no hurdle's."""
+    def _hazard(self, shares: Tensor, means: Tensor, spreads: Tensor, waits: Tensor) -> Tensor:
+        """Give the mixture's hazard summed up to ``waits`` [n, m], not paced."""
         stretch, shift = self.line.to(shares.dtype)
-        marks = torch.minimum(_closed(self.edges).to(shares.dtype), waits[..., None])
-        y = (torch.log(marks.clamp(min=ZERO)) - self.mean) / self.deviation
-        z = ((y[..., None] - shift) / stretch - means[:, None, None]) / spreads[:, None, None]
-        hazard = -torch.logsumexp(shares[:, None, None] + torch.special.log_ndtr(-z), dim=-1)
-        steps = torch.cat((hazard[..., :1], hazard.diff(dim=-1)), dim=-1)
-        return -(steps * self.pace.to(steps.dtype)).sum(-1)
+        y = (torch.log(waits.clamp(min=ZERO)) - self.mean) / self.deviation
+        z = ((y[..., None] - shift) / stretch - means[:, None]) / spreads[:, None]
+        return -torch.logsumexp(shares[:, None] + torch.special.log_ndtr(-z), dim=-1)
 
-    def survival(self, outputs: Tensor, facts: Tensor, waits: Tensor) -> Tensor:
-        """Give the probability [n, m] that a wait lasts longer than ``waits`` [n, m] seconds."""
+    def _ends(self, shares: Tensor, means: Tensor, spreads: Tensor) -> Tensor:
+        """Give the hazard summed up to the ends of the spans of paces: [n, spans + 1]."""
+        waits = self.paces.ends().to(shares).expand(len(shares), -1)
+        ends = self._hazard(shares, means, spreads, waits)
+        return torch.cat((torch.zeros_like(ends[:, :1]), ends[:, 1:]), dim=1)
+
+    def survival(
+        self, outputs: Tensor, facts: Tensor, waits: Tensor, tempo: Tensor | None = None
+    ) -> Tensor:
+        """Give the probability [n, m] that a wait lasts longer than ``waits`` [n, m] seconds.
+
+        ``tempo`` is as in `nats`.
+        """
         hurdle, shares, means, spreads = (part.double() for part in self(outputs, facts))
-        over = torch.sigmoid(-hurdle)[:, None]
-        lasting = over * torch.exp(self._slowed(shares, means, spreads, waits.double()))
-        return torch.where(waits < ZERO, torch.ones_like(lasting), lasting)
+        over, waits = torch.sigmoid(-hurdle)[:, None], waits.double()
+        hazard = self._hazard(shares, means, spreads, waits)
+        if not self.paces.even:
+            hazard = self.paces.paced(hazard, self._ends(shares, means, spreads), waits)
+        if tempo is not None:
+            hazard = hazard * tempo[:, None]
+        return torch.where(waits < ZERO, torch.ones_like(hazard), over * torch.exp(-hazard))
 
 
 def _gaps(ledger: Ledger) -> Doubles:
     """Give the seconds before each event, NaN at first ones and at those of the same instant."""
     gaps = ledger.histories.gaps.astype(np.float64)
     return np.where(gaps > 0, gaps, np.nan)
-
-
-def _closed(edges: Tensor, *first: float) -> Tensor:
-    """Give edges with a first one and one that no wait reaches."""
-    return torch.cat((edges.new_tensor(first), edges, edges.new_tensor([1e12])))

@@ -23,7 +23,7 @@ _MOST = 5_000  # questions a head
 _WHOLE = 1_000  # questions a head that has many answers to each
 _READ = 100  # newest events that an answer is read from
 _ROWS = 128
-CURVES = ("curve.knots", "heard", "line", "pace")  # what calibration sets
+CURVES = ("curve.knots", "heard", "line", "pace", "lean", "centre")  # what calibration sets
 
 log = logging.getLogger(__name__)
 
