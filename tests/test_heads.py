@@ -428,3 +428,27 @@ def test_an_ensemble_has_no_heads(split):
 def test_a_head_of_another_version_is_refused_by_name():
     with pytest.raises(FormatError, match="expected a head of RatingHead, .* found 'MoodHead'"):
         heads_of_settings([{"name": "MoodHead"}])
+
+
+def test_returns_told_follow_a_quiet_spell_and_nothing_that_came_later(split):
+    before, _ = split
+    model = fitted(before, rc.TimeHead(parts=4), epochs=1)
+    end, users = int(times_of(before).max()) + 1, [f"u{n}" for n in range(12)]
+    asked = np.full(len(users), end)
+    then = model.next_time(users, at=asked, horizons=["1d"])["within_1d"].to_numpy()
+    day = 86_400_000_000  # one goes on coming, the others stay away
+    rows = [
+        {"user_id": "u0", "item_id": "i0", "timestamp": end + n * day, "event_type": "view"}
+        for n in range(13)
+    ]
+    model.observe(rows)
+    again = model.next_time(users, at=asked, horizons=["1d"])["within_1d"].to_numpy()
+    assert again == pytest.approx(then, rel=1e-5)
+    later = np.full(len(users), end + 12 * day)
+    quiet = model.next_time(users, at=later, horizons=["1d"])["within_1d"].to_numpy()
+    head = model.live.model.heads[0]
+    assert isinstance(head, rc.TimeHead)
+    head.live = False
+    plain = model.next_time(users, at=later, horizons=["1d"])["within_1d"].to_numpy()
+    assert (quiet < plain).all()
+    assert quiet.mean() < 0.95 * plain.mean()

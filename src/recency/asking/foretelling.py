@@ -207,17 +207,22 @@ def wait_nats(
     came = np.ones(len(users)) if ended is None else np.asarray(ended, np.float64)
     labels = torch.from_numpy(np.stack((np.asarray(waits, np.float64), came), axis=1)).float()
     with torch.no_grad():
-        nats = head.nats(read.outputs, read.facts, labels.to(read.facts.device))
+        nats = head.nats(read.outputs, read.facts, labels.to(read.facts.device), read.tempo)
     return nats.double().cpu().numpy()
+
+
+def lasting_at(head: TimeHead, read: Told, waits: Tensor) -> Tensor:
+    """Give the probability [n, m] that waits [n, m] last longer, at the tempo of the instant."""
+    return head.survival(read.outputs, read.facts, waits, read.tempo)
 
 
 def wait_at(head: TimeHead, read: Told, gone: Tensor, share: float) -> Tensor:
     """Find the seconds [n] by which an event has come with a probability, by halving."""
     low, high = gone.clone(), torch.full_like(gone, _FOREVER)
-    target = (1 - share) * head.survival(read.outputs, read.facts, gone[:, None])
+    target = (1 - share) * lasting_at(head, read, gone[:, None])
     for _ in range(_HALVINGS):
         middle = torch.exp((torch.log1p(low) + torch.log1p(high)) / 2) - 1
-        lasting = head.survival(read.outputs, read.facts, middle[:, None]) > target
+        lasting = lasting_at(head, read, middle[:, None]) > target
         low = torch.where(lasting[:, 0], middle, low)
         high = torch.where(lasting[:, 0], high, middle)
     return high - gone
@@ -225,7 +230,7 @@ def wait_at(head: TimeHead, read: Told, gone: Tensor, share: float) -> Tensor:
 
 def _by(head: TimeHead, read: Told, gone: Tensor, seconds: float) -> Tensor:
     """Give the probability [n] of an event within seconds, none having come so far."""
-    lasting = head.survival(read.outputs, read.facts, torch.stack((gone, gone + seconds), dim=1))
+    lasting = lasting_at(head, read, torch.stack((gone, gone + seconds), dim=1))
     return 1 - lasting[:, 1] / lasting[:, 0].clamp(min=1e-12)
 
 

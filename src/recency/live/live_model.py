@@ -149,7 +149,7 @@ class LiveModel:
         target = int(self.vocabs.users.extend([user])[0])
         moved, intact = self.timelines.move(source, target)
         for one in self._all:
-            one.states.forget({source: 0, **intact})
+            one.scoring.forget({source: 0, **intact})
             one.segments = recounted(one.segments, self.timelines.histories)
         for recall in dict.fromkeys(one.recall for one in self._all):
             if recall is not None:
@@ -172,7 +172,7 @@ class LiveModel:
             return
         known = self.timelines.histories()
         for one in self._all:
-            one.states.forget({row: 0})
+            one.scoring.forget({row: 0})
             one._appeared = None
             one.popularity = DecayedCounts(one.popularity.half_life, len(self.vocabs.items))
             one.popularity.add(known.items, known.times)

@@ -13,9 +13,11 @@ from recency.errors import ConfigError
 from recency.live.book import Book
 from recency.live.shortlists import Found, Shortlists, Wanted
 from recency.live.states import States, outputs_at
+from recency.live.tempo import Tempo
 from recency.nn.memories import Memories
 from recency.nn.model import SequenceModel
 from recency.nn.scored_items import left_out
+from recency.nn.time_head import TimeHead
 from recency.nn.voices import context_from, context_of, voices_of
 
 Floats = npt.NDArray[np.float32]
@@ -33,12 +35,24 @@ class Scoring:
         self.model = model
         self.states, self.shortlists = States(model), Shortlists(model)
         self._book: Book | None = None
+        self._tempo: Tempo | None = None
 
     def book(self, base: Histories) -> Book:
         """Give the book of events that heads count, over flat arrays of all."""
         if self._book is None or self._book.base is not base:
             self._book = Book(base)
         return self._book
+
+    def tempo(self, head: TimeHead) -> Tempo:
+        """Give how fast users come back, beside what the model's time head expects."""
+        if self._tempo is None:
+            self._tempo = Tempo(self.model, head)
+        return self._tempo
+
+    def forget(self, users: dict[int, int]) -> None:
+        """Drop states as `States.forget` does, and count anew who came back."""
+        self.states.forget(users)
+        self._tempo = None
 
     def outputs(self, users: Ints, histories: Histories, stops: Ints) -> Tensor:
         """Give outputs [n, dim] after each user's newest event before the question.

@@ -16,6 +16,7 @@ from recency.data.tallies import Ledger
 from recency.live.live_model import LiveModel
 from recency.live.states import outputs_at
 from recency.nn.head import Head
+from recency.nn.time_head import TimeHead
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Told:
         facts: [n, n_facts].
         since: [n] microseconds of the newest event before the question, -1 without one.
         strange: [n] whether the user had no event before, or the item has no weights.
+        tempo: [n] how much faster users come back lately than was expected, for a head of waits.
     """
 
     outputs: Tensor
@@ -35,6 +37,7 @@ class Told:
     facts: Tensor
     since: Ints
     strange: npt.NDArray[np.bool_]
+    tempo: Tensor | None = None
 
 
 @torch.no_grad()
@@ -55,8 +58,12 @@ def told(live: LiveModel, head: Head, users: Ints, items: Ints | None, at: Ints)
         learned = (items >= 0) & (items < model.n_items)
         vectors[learned] = model.vectors[torch.from_numpy(items[learned]).to(device)]
         strange |= ~learned
-    facts = _facts(live, head, users, items, at)
-    return Told(outputs, vectors, torch.from_numpy(facts).to(device), since, strange)
+    facts = torch.from_numpy(_facts(live, head, users, items, at)).to(device)
+    tempo = None
+    if isinstance(head, TimeHead) and head.live:
+        found = live.scoring.tempo(head).at(live.timelines, at)
+        tempo = torch.from_numpy(found).to(device)
+    return Told(outputs, vectors, facts, since, strange, tempo)
 
 
 @torch.no_grad()
