@@ -50,7 +50,7 @@ EXAMPLES: dict[str, tuple[Head, Ask]] = {
         lambda model: model.propensity(["u1"], event_type="buy", horizon="9h"),
     ),
     "TimeHead": (
-        rc.TimeHead(parts=3, weight=0.5, calibration="none"),
+        rc.TimeHead(parts=3, weight=0.5, calibration="none", live=False),
         lambda model: model.next_time(["u1"], horizons=["1h"]),
     ),
     "BasketHead": (

@@ -74,7 +74,7 @@ def test_few_events_of_few_users_are_read_step_by_step() -> None:
     for stops in ([3, 1, 0, 4], [9, 1, 5, 4], [9, 1, 6, 4]):
         ends = whole.offsets[:-1] + np.array(stops)
         found = states.outputs(users, whole.cut(ends))
-        for user in users:
+        for user in users.tolist():
             expected = read_whole(model, whole, user, int(ends[user]))
             torch.testing.assert_close(found[user], expected, atol=1e-5, rtol=0)
 
