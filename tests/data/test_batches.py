@@ -211,6 +211,16 @@ def test_a_window_begins_where_the_one_before_ended_in_an_earlier_batch_without_
     assert followed > 10 and len(ended) == epoch.n_slots
 
 
+def test_windows_that_follow_come_in_as_many_batches_as_those_that_overlap():
+    histories = histories_of(*([(n, n) for n in range(200)] for _ in range(60)))
+    windows = TrainingWindows(histories, max_len=16)
+    overlapping = list(windows.epoch(640, np.random.default_rng(0)))
+    following = list(windows.epoch(640, np.random.default_rng(0), carried=True))
+    assert len(following) == pytest.approx(len(overlapping), rel=0.2)
+    cells = [sum(part.batch.items.size for part in parts) for parts in (following, overlapping)]
+    assert cells[0] < 0.65 * cells[1]
+
+
 def test_the_length_of_windows_that_follow_changes_from_epoch_to_epoch():
     histories = histories_of(*([(n, n) for n in range(50)] for _ in range(9)))
     widths = {max(p.batch.items.shape[1] for p in carried(histories, seed)[1]) for seed in range(9)}

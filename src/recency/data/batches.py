@@ -11,10 +11,10 @@ min(events before it, max_len / 2) events at least; the price is that long histo
 twice. Borders move at random from epoch to epoch.
 
 An encoder that carries all it knows in its state needs no such context. For it, a history's windows
-can follow one another without overlap, each from the state in which the one before ended (an epoch
-with ``carried=True``). They then come in their order and never two of one history in a batch.
-Windows that are followed are of one length, which varies from epoch to epoch, so that no padding
-comes between. Where a history is too long for that, or targets are too sparse, windows overlap.
+can follow one another, each from the state in which the one before ended (``carried=True``). They
+come in their order, never two of one history in a batch, in as many batches as if they overlapped,
+since steps are what learning needs. Windows that are followed are of one length, which varies from
+epoch to epoch, so that no padding comes between. Too long histories overlap even so.
 
 Windows of near lengths go into one batch, since padding costs as much as events do: they are
 shuffled, sorted by length inside pools of some batches, cut by a budget of cells, shuffled again.
@@ -90,6 +90,11 @@ class _Cut:
     slots: Ints | None = None
     of: Ints | None = None
 
+    @property
+    def widths(self) -> Ints:
+        """Give the cells of a row that each window takes."""
+        return rounded_up(self.stop - self.start, self.most)
+
 
 class TrainingWindows:
     """List what there is to learn from in histories, and cut it into batches an epoch.
@@ -160,12 +165,13 @@ class TrainingWindows:
         """
         if carried and rng is not None and self.n_targets:
             cut = self._cut(rng, carried=True)
-            widths = rounded_up(cut.stop - cut.start, cut.most)
-            pools = _pools(cut, widths, tokens, rng)
+            widths = cut.widths
+            fewer = min(tokens, int(tokens * widths.sum() / self._cut(None).widths.sum()))
+            pools = _pools(cut, widths, fewer, rng)
             if pools is not None:
-                return Epoch(self, cut, _packed(widths, tokens, rng, pools))
+                return Epoch(self, cut, _packed(widths, fewer, rng, pools))
         cut = self._cut(rng)
-        return Epoch(self, cut, _packed(rounded_up(cut.stop - cut.start, cut.most), tokens, rng))
+        return Epoch(self, cut, _packed(cut.widths, tokens, rng))
 
     def _cut(self, rng: np.random.Generator | None, *, carried: bool = False) -> _Cut:
         """Cut each user's sources into stretches, one a window, and put context before them.
@@ -318,14 +324,7 @@ def _pools(cut: _Cut, widths: Ints, tokens: int, rng: np.random.Generator) -> In
 def _packed(
     lengths: Ints, tokens: int, rng: np.random.Generator | None, pools: Ints | None = None
 ) -> list[Ints]:
-    """Pack windows of near lengths into batches of at most ``tokens`` cells.
-
-    Args:
-        lengths: Of the windows.
-        tokens: Most cells a batch.
-        rng: Shuffles; None keeps the order, longest first.
-        pools: [windows] of each; batches then come in the order of pools. None draws pools.
-    """
+    """Pack windows of near lengths into batches, in the order of ``pools`` where they are given."""
     order = np.arange(len(lengths)) if rng is None else rng.permutation(len(lengths))
     if pools is not None:
         pool = pools[order]
