@@ -27,6 +27,15 @@ class Unreadable:
     detail: str
 
 
+def header(request: Request, name: bytes) -> str | None:
+    """Give the first header of a name in small letters; `Request.headers` takes far longer."""
+    for one, value in request.scope["headers"]:
+        if one == name:
+            found: str = value.decode("latin-1")
+            return found
+    return None
+
+
 async def read_json(request: Request, limits: Limits) -> object:
     """Read and decode a JSON body.
 
@@ -71,7 +80,7 @@ async def read_rows(request: Request, limits: Limits, noun: str) -> Sequence[obj
 
 
 def _check_kind(request: Request, allowed: frozenset[str]) -> str:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = (header(request, b"content-type") or "").partition(";")[0].strip().lower()
     if kind not in allowed:
         found = repr(kind[:80]) if kind else "none"
         raise Problem(
@@ -83,7 +92,8 @@ def _check_kind(request: Request, allowed: frozenset[str]) -> str:
 
 
 def _encoding(request: Request) -> str:
-    encoding = request.headers.get("content-encoding", "identity").strip().lower()
+    found = header(request, b"content-encoding")
+    encoding = "identity" if found is None else found.strip().lower()
     if encoding not in (known := encodings()):
         raise Problem(
             415,
@@ -96,7 +106,7 @@ def _encoding(request: Request) -> str:
 
 async def _read(request: Request, limits: Limits) -> bytes:
     encoding = _encoding(request)
-    said = request.headers.get("content-length", "")
+    said = header(request, b"content-length") or ""
     if said.isdecimal() and int(said[:20]) > limits.body_bytes:
         raise _too_large(limits, f"{int(said[:20]):,}")
     chunks, size = [], 0

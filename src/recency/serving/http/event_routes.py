@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from recency.serving.engine import Engine
 from recency.serving.http.answers import json_answer, standing_json
-from recency.serving.http.bodies import Unreadable, read_rows
+from recency.serving.http.bodies import Unreadable, header, read_rows
 from recency.serving.http.metrics import Metrics
 from recency.serving.http.problems import Fault, Problem
 from recency.serving.http.question_checks import query_reader
@@ -27,7 +27,7 @@ async def post_events(request: Request) -> Response:
     engine: Engine = request.app.state.engine
     metrics: Metrics = request.app.state.metrics
     unit = unit_of(request, engine)
-    key = request.headers.get("idempotency-key")
+    key = header(request, b"idempotency-key")
     rows = await read_rows(request, engine.limits, "events")
     if key is not None:
         rows = _named(rows, key)

@@ -54,7 +54,8 @@ class Metrics:
         self._unseen = 0.0
         self._engine: Engine | None = None
         self._series: dict[tuple[str, str, int], Histogram] = {}
-        self._models: dict[str, set[tuple[str, int]]] = {}
+        self._models: dict[str, dict[tuple[str, int], Histogram]] = {}
+        self._outcomes: dict[str, Counter] = {}
 
     def watch(self, group: Group, seconds: float) -> None:
         """Count a group of events that was committed and applied."""
@@ -74,7 +75,10 @@ class Metrics:
             counts[outcome.status] += 1
         for status, n in counts.items():
             if n:
-                self.events.labels(status).inc(n)
+                series = self._outcomes.get(status)
+                if series is None:
+                    series = self._outcomes[status] = self.events.labels(status)
+                series.inc(n)
         self.visible.observe(seconds)
         return counts
 
@@ -89,13 +93,16 @@ class Metrics:
     def count_question(self, route: str, model: str, status: int, seconds: float) -> None:
         """Time a question that a model answered; the oldest models make room for new ones."""
         if model not in self._models:
-            self._models[model] = set()
+            self._models[model] = {}
             while len(self._models) > _MODELS_TIMED:
                 oldest = next(iter(self._models))
                 for known_route, known_status in self._models.pop(oldest):
                     self.recommends.remove(known_route, oldest, str(known_status))
-        self._models[model].add((route, status))
-        self.recommends.labels(route, model, str(status)).observe(seconds)
+        known, asked = self._models[model], (route, status)
+        series = known.get(asked)
+        if series is None:
+            series = known[asked] = self.recommends.labels(route, model, str(status))
+        series.observe(seconds)
 
     def count_degraded(self, reasons: Iterable[str]) -> None:
         """Count an answer that something was amiss with, by the codes of what was."""
