@@ -12,7 +12,8 @@ life tables, JRSS B 34(2), 1972), drawn towards 1 by as many returns as ``prior`
 
 Only days that were over by the instant of a question count, so an answer about the past is the one
 given then. A day is counted once, when it is first asked about, and not again for events that come
-late. Days begin where training ended: what a model expects of days that it learned is no forecast.
+late. Days begin where `fit` ended: what a model expects of days that it learned is no forecast.
+`partial_fit` does not move that instant; what it learns of a day brings that day's ratio to 1.
 """
 
 import numpy as np
