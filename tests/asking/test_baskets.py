@@ -20,7 +20,7 @@ ODD: dict[str, Any] = {"calibration": "odd"}
 FOLLOW = {"follow", "partner"}  # always together, in the basket after one with the trigger
 
 
-def pantry(n_users: int = 40, n_baskets: int = 14, spread: float = 0.0) -> Log:
+def pantry(n_users: int = 70, n_baskets: int = 14, spread: float = 0.0) -> Log:
     """Each basket holds two of twelve items, an eighth the trigger; then comes what follows it.
 
     Args:
@@ -100,7 +100,7 @@ def test_what_follows_is_found_and_what_sells_most_is_not_told(model, split):
     assert set(told["item_id"][:2]) == FOLLOW and not FOLLOW & set(told["item_id"][3:])
     assert told["probability"][1] > 0.6 > 0.4 > told["probability"][2]
     assert max(chances(model, "u2")[one] for one in FOLLOW) < 0.1
-    assert told["size"][0] > told["size"][3] + 0.4  # more are in it
+    assert told["size"][0] > told["size"][3] + 0.5  # more are in it
 
 
 def test_chances_are_true(model, split):
@@ -115,9 +115,9 @@ def test_chances_are_true(model, split):
     p = np.zeros(held.shape)
     rows = np.repeat(np.arange(len(later)), len(items))
     p[rows, [place[one] for one in told["item_id"]]] = told["probability"]
-    assert abs(p.mean() - held.mean()) < 0.01
+    assert abs(p.mean() - held.mean()) < 0.02
     sizes = told["size"].to_numpy().reshape(held.shape)[:, 0]
-    assert sizes.mean() == pytest.approx(held.sum(1).mean(), rel=0.1)
+    assert sizes.mean() == pytest.approx(held.sum(1).mean(), rel=0.15)
     # Far better than the share of all baskets that hold an item, which knows no order of events.
     share = held.mean(0)[None]
     losses = [-np.where(held, np.log(one), np.log1p(-one)).mean() for one in (p, share)]
@@ -256,7 +256,7 @@ def test_a_log_of_single_events_is_warned_of():
 
 def test_users_with_one_basket_each_teach_nothing(split):
     at_once = Log(split[0].events.with_columns(timestamp=pl.lit(START)))
-    with pytest.raises(DataError, match="users with two baskets at least, found 40 baskets"):
+    with pytest.raises(DataError, match="users with two baskets at least, found 70 baskets"):
         fitted(at_once, epochs=1)
 
 
