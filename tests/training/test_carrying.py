@@ -75,7 +75,8 @@ def test_training_with_windows_that_follow_reads_less(new_model, histories, conf
     read, losses = [], []
     for carried in (True, False):
         settings = replace(config, valid_share=0.0, max_len=8, carried=carried)
-        model, cells = new_model(), []
+        model = new_model()
+        cells: list[int] = []
         model.events.register_forward_hook(lambda *_, c=cells: c.append(_[2][..., 0].numel()))
         losses.append(train(model, histories, settings).history[-1].loss)
         read.append(sum(cells))
