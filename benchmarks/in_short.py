@@ -84,7 +84,7 @@ LINES = (
     Line(
         "an event, then a question that must have seen it, 8 clients",
         "serving",
-        (*_BUSY, "visible"),
+        (*_BUSY, "visible: event"),
         "{pairs:,} pairs, {unseen} unseen, p99 {p99_ms:.0f} ms",
     ),
     Line(
