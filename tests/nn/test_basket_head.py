@@ -166,7 +166,9 @@ def test_memories_of_nobody_and_items_without_weights_say_nothing():
             one.add_(torch.randn(one.shape))
     nobody, someone = torch.zeros(1, 4), torch.randn(1, 4)
     facts = torch.zeros(1, head.n_facts)
-    assert head.parts(nobody, someone, facts)[1].item() == 0
+    counted = head.together(facts).item()
+    assert head.parts(nobody, someone, facts)[1].item() == counted != 0
     compared, more = head.wanted(someone)
-    assert head.parts(someone, torch.zeros(1, 4), facts)[1].item() == more.item() != 0
+    alone = head.parts(someone, torch.zeros(1, 4), facts)[1].item()
+    assert alone == pytest.approx(counted + more.item()) and more.item() != 0
     assert compared.shape[1] == head.offered(someone).shape[1]
