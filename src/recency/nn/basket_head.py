@@ -31,12 +31,13 @@ class BasketHead(Head):
     instant when it begins; all that is of the basket itself is hidden. Each item's part in it is a
     binary question of its own, so that a basket may hold any number:
 
-        logit P(i in basket) = base(counts) + (s v_i·q + l(q)·r(v_i) + c(q))
+        logit P(i in basket) = base(counts) + (s v_i·q + l(q)·r(v_i) + c(q) + h(counts))
 
     The base is an additive model of what the user had before and what others take (a base of counts
-    as of the other heads, see `recency.nn.basket_facts`); the memory q and the item's vector v_i
-    say what to add to it, starting at nothing. It learns by binary cross-entropy from the items of
-    each basket and a few drawn ones, whose chances to be drawn are taken back (`basket_lessons`).
+    as of the other heads, see `recency.nn.basket_facts`); the memory q and the item's vector v_i,
+    and a small network h of what counts say together, add to it, starting at nothing. It learns by
+    binary cross-entropy from the items of each basket and a few drawn ones, whose chances to be
+    drawn are taken back (`basket_lessons`).
     How many items there will be is the sum of all chances.
 
     Args:
