@@ -211,12 +211,11 @@ def rows_of(data: str, plan: Plan, found: Replay) -> list[Row]:
         metrics = {name: row[name] for name in (f"ndcg@{K}", f"recall@{K}")}
         metrics |= {"gain_over_frozen": row[f"ndcg@{K}"] / best - 1, "rounds": row["rounds"]}
         if refit is not None and plan.days:
+            metrics["ratio_to_refit"] = row[f"ndcg@{K}"] / refit[f"ndcg@{K}"]
             # The first fit serves the first day, so fewer refits are seen than days.
             daily = refit["seconds"] / refit["rounds"]
-            metrics |= {
-                "ratio_to_refit": row[f"ndcg@{K}"] / refit[f"ndcg@{K}"],
-                "cost_ratio_to_refit": row["seconds"] / plan.days / daily,
-            }
+            if arm != "refit":
+                metrics["cost_ratio_to_refit"] = row["seconds"] / plan.days / daily
         rows.append(
             {
                 "data": data,
