@@ -36,7 +36,7 @@ def test_any_order_and_any_grouping_count_the_same(
     at = int(days.max())
     expected = np.zeros(5)
     np.add.at(expected, items, np.exp2(-(at - days) / 2))
-    assert counts.at(at * DAY, 5) == pytest.approx(expected, rel=1e-9, abs=1e-200)
+    assert counts.at(at * DAY, 5) == pytest.approx(expected, rel=1e-8, abs=1e-200)
 
 
 def test_nothing_counted() -> None:

@@ -54,7 +54,7 @@ def at(*days: float) -> np.ndarray:
 def test_days_that_are_over_are_counted_those_too_on_which_nobody_came(tempo):
     # User 0 comes on every half day, user 1 once and never again.
     timelines = timelines_of([0.5, 1.5, 2.5, 3.5], [0.0])
-    found = tempo.at(timelines, at(0.9, 1.0, 2.2))
+    found = tempo.at(timelines, at(0.9, 1.6, 2.6))
     days = np.array([[0, RATE * 1.5], [1, RATE * 2]])  # user 0 is awaited from its first event on
     keep = 0.5 ** (1 / HALF_LIFE)
     after = [days[0] + PRIOR, days[0] * keep + days[1] + PRIOR]
@@ -77,3 +77,9 @@ def test_later_events_change_no_earlier_tempo(tempo):
 def test_days_of_which_nothing_is_known_do_not_count(tempo):
     timelines = timelines_of([0.5, 1.5, 2.5], [0.0])
     assert tempo.at(timelines, at(2.6)) == tempo.at(timelines, at(400.0))
+    # Nor do they once somebody has come back after them: the answer stays the one given then.
+    later = timelines_of([0.5, 1.5, 2.5, 9.0], [0.0])
+    asked = at(2.6, 6.0, 9.0)
+    assert tempo.at(timelines, asked) == pytest.approx(
+        Tempo(tempo._model, tempo._head).at(later, asked), abs=0
+    )

@@ -165,14 +165,18 @@ def test_who_is_waited_for_stops_judging(engine, shop):
     assert seat.scores.seqs == [] and seat.as_of.seq == 4
 
 
-def test_what_many_events_bring_is_counted_once_they_are_acknowledged(shop, clock, monkeypatch):
-    monkeypatch.setattr("recency.live.recall._NOTICED", 2)
-    with closing(Engine.open(shop, clock=clock, gate=GateConfig(judging=0.0))) as engine:
+@pytest.mark.parametrize(("noticed", "judged"), [(100, [1, 2, 3, 4]), (2, [1, 2])])
+def test_nothing_is_judged_while_many_events_wait_to_be_counted(
+    shop, clock, monkeypatch, noticed, judged
+):
+    monkeypatch.setattr("recency.live.recall._NOTICED", noticed)
+    found: list[int] = []  # noted without a look at the model, which would count what waits
+    monkeypatch.setattr(
+        "recency.serving.models.follower.Follower._judge",
+        lambda follower, seq, event: found.append(seq),
+    )
+    with closing(Engine.open(shop, clock=clock, gate=GateConfig(judging=0.999))) as engine:
         engine.recommend(Question("u1")).result(30)
-        waiting = []
-        for n in range(5):
+        for n in range(4):
             send(engine, f"u{n}", "i1")
-            (live,) = engine.call(lambda model: model.live.models).result(30)
-            assert live.recall is not None
-            waiting.append(len(live.recall._waiting))
-    assert waiting == [1, 0, 1, 0, 1]
+    assert found == judged

@@ -19,7 +19,7 @@ from recency.nn.experts import ExpertConfig
 from recency.nn.frozen import Arrays, FrozenMemories
 from recency.nn.memories import Memories
 
-_NOTICED = 512  # events that wait, from which on a question would be late for counting them
+_NOTICED = 512  # events that wait, from which on a question is late for counting them
 _COUNTED_ANEW = 65_536  # events at once after which one sort is cheaper than one addition each
 _Row = tuple[int, int, int]  # time in microseconds, user row, item row
 
@@ -79,10 +79,10 @@ class Recall:
             self._until = at
         return self._memories
 
-    def keep_up(self, at: int) -> None:
-        """Count what waits, up to an instant, where it is so much that a question would be late."""
-        if len(self._waiting) >= _NOTICED:
-            self.at(at)
+    @property
+    def lags(self) -> bool:
+        """Tell whether so much waits to be counted that a question would be late for it."""
+        return len(self._waiting) >= _NOTICED
 
     def take(self, events: Events) -> None:
         """Count events that the timelines have just taken, in the order of their arrival."""

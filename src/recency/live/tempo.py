@@ -56,12 +56,11 @@ class Tempo:
         """Give the tempo [n] known at instants: equation 1.
 
         Args:
-            timelines: Of everybody. Days after the newest event in them are not counted: nothing
-                was seen of them.
+            timelines: Of everybody. Days after the newest event before an instant are not counted:
+                nothing was seen of them.
             at: [n] microseconds.
         """
-        newest = -1 if timelines.newest is None else timelines.newest
-        asked, place = np.unique(self.days(np.minimum(at, newest + 1)), return_inverse=True)
+        asked, place = np.unique(self.days(_seen_until(timelines, at)), return_inverse=True)
         missing = self.missing(asked)
         if len(missing):
             histories = timelines.histories()
@@ -109,6 +108,18 @@ class Tempo:
         found = np.bincount((came - start) // _DAY, minlength=last - first)
         for day in range(first, last):
             self._counts[day] = np.array([found[day - first], expected[day - first]])
+
+
+def _seen_until(timelines: Timelines, at: Ints) -> Ints:
+    """Give the instants [n] just after the newest event strictly before instants [n]."""
+    newest = -1 if timelines.newest is None else timelines.newest
+    seen = np.minimum(at, newest + 1)
+    past = at <= newest
+    if past.any():
+        times = np.sort(timelines.histories().times)
+        before = np.searchsorted(times, at[past])
+        seen[past] = np.where(before > 0, times[before - 1] + 1, 0)
+    return seen
 
 
 def _awaited(histories: Histories, start: int, stop: int) -> tuple[Ints, Doubles]:

@@ -28,7 +28,7 @@ def scope_of(method: str, path: str) -> str | None:
     if path.startswith(("/v1/recommendations", "/api/recommend/")) or path == "/recommendations":
         return RECOMMEND
     if method == "PUT" and path.startswith("/v1/users/"):
-        return EVENTS
+        return CATALOG  # keys that stand in pages send events, and describe nobody
     reads = method in ("GET", "HEAD")
     if path == "/v1/items" or path.startswith("/v1/items/"):
         return RECOMMEND if reads else CATALOG

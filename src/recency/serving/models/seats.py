@@ -87,11 +87,11 @@ class Seat:
             if not self.follower.in_a_hurry:
                 self.rows.settle()
 
-    def keep_up(self) -> None:
-        """Count events now where the next question would have to wait for it; answers stay."""
-        for one in self.recommender.live.models:
-            if one.recall is not None:
-                one.recall.keep_up(one.now)
+    @property
+    def lags(self) -> bool:
+        """Tell whether a question would first have to count many events."""
+        recalls = (one.recall for one in self.recommender.live.models)
+        return any(one is not None and one.lags for one in recalls)
 
     def retire(self) -> None:
         """Let go of all that is known, so that its memory is free now; nobody may ask any more.
@@ -172,9 +172,6 @@ class Seats:
         if self.watch is not None:
             self.watch(group, time.perf_counter() - started)
         group.resolve()
-        for seat in (self.champion, self.challenger):
-            if seat is not None:
-                seat.keep_up()
         self._look_after(self.champion, self.challenger)
 
     def _apply_to_challenger(self, group: Group, judged: Collection[int]) -> None:
@@ -191,6 +188,8 @@ class Seats:
         if self._judging >= 1:
             return {seq for seq, _ in group.events}
         if not group.events or not self._judging or now < self._judge_at:
+            return ()
+        if self.champion.lags:  # many events would wait for one to be judged
             return ()
         return {group.events[0][0]}
 
