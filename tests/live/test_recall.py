@@ -106,18 +106,17 @@ def test_a_clock_that_runs_ahead_is_waited_for():
     assert recall.at(10 * HOUR).shares(N_ITEMS)[0][2] > 0.9
 
 
-def test_many_events_are_counted_before_a_question_would_wait_for_them(monkeypatch):
+def test_it_lags_where_many_events_wait_until_a_question_counts_them(monkeypatch):
     monkeypatch.setattr(module, "_NOTICED", 3)
     timelines = Timelines(empty())
     recall = Recall(CONFIG, timelines)
     recall.at(0)
     for waiting, row in enumerate([(0, 1, 1), (1, 2, 2), (0, 3, 3), (2, 1, 4)]):
-        assert len(recall._waiting) == (waiting if waiting < 3 else 0)
+        assert recall.lags == (waiting >= 3)
         timelines.add(events_of([row]))
         recall.take(events_of([row]))
-        recall.keep_up(row[2] * HOUR + 1)
-    assert [row[0] for row in recall._waiting] == [4 * HOUR]
     check(recall.at(5 * HOUR), timelines.histories())
+    assert not recall.lags
 
 
 def test_where_a_log_tells_days_alone_others_are_known_up_to_the_day():
