@@ -19,7 +19,6 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from recency.serving.joined import Joined
 from recency.serving.limits import ConnectionLimits
 
 
@@ -50,7 +49,6 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
-        self.transport = cast(Transport, Joined(transport, self.loop))
         if len(self.connections) > self.limits.connections:
             self.told("connections")
             self._refuse(
