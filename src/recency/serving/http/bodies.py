@@ -5,14 +5,16 @@ any address without asking, but not ``application/json``.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 
 from recency.serving.http.encodings import encodings, unpacked
 from recency.serving.http.problems import Problem
+from recency.serving.intake.values import shown
 from recency.serving.limits import Limits
 
 _JSON = frozenset({"application/json"})
@@ -36,14 +38,17 @@ def header(request: Request, name: bytes) -> str | None:
     return None
 
 
-async def read_json(request: Request, limits: Limits) -> object:
-    """Read and decode a JSON body.
+async def read_object(request: Request, limits: Limits) -> Mapping[str, Any]:
+    """Read a body that is one JSON object.
 
     Raises:
         Problem: 413, 415, 408 or 422.
     """
     _check_kind(request, _JSON)
-    return _decoded(await _read(request, limits))
+    raw = _decoded(await _read(request, limits))
+    if not isinstance(raw, Mapping):
+        raise Problem(422, "invalid-request", f"expected a JSON object, found {shown(raw)}.")
+    return raw
 
 
 async def read_rows(request: Request, limits: Limits, noun: str) -> Sequence[object]:

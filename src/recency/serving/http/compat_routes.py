@@ -16,7 +16,7 @@ from starlette.responses import Response
 from recency.errors import ConfigError
 from recency.serving.engine import Engine
 from recency.serving.http.answers import json_answer
-from recency.serving.http.bodies import read_json, read_rows
+from recency.serving.http.bodies import read_object, read_rows
 from recency.serving.http.paths import path_text
 from recency.serving.http.problems import Fault, Problem
 from recency.serving.http.question_checks import (
@@ -85,9 +85,9 @@ async def get_gorse_recommend(request: Request) -> Response:
 async def post_personalize_events(request: Request) -> Response:
     """Take PutEvents; a session without a user is somebody without a name."""
     engine: Engine = request.app.state.engine
-    raw = await read_json(request, engine.limits)
-    events = raw.get("eventList") if isinstance(raw, Mapping) else None
-    if not isinstance(raw, Mapping) or not isinstance(events, list):
+    raw = await read_object(request, engine.limits)
+    events = raw.get("eventList")
+    if not isinstance(events, list):
         detail = f"expected an object with eventList, found {shown(raw)}."
         raise Problem(422, "invalid-request", detail, [Fault("eventList", detail)])
     who = {"user_id": raw["userId"]} if raw.get("userId") is not None else {}
@@ -101,9 +101,7 @@ async def post_personalize_events(request: Request) -> Response:
 async def post_personalize_recommendations(request: Request) -> Response:
     """Answer GetRecommendations for a user."""
     engine: Engine = request.app.state.engine
-    raw = await read_json(request, engine.limits)
-    if not isinstance(raw, Mapping):
-        raise Problem(422, "invalid-request", f"expected a JSON object, found {shown(raw)}.")
+    raw = await read_object(request, engine.limits)
     reader = Reader({"k": raw.get("numResults", 25)}, engine.checks)
     asked = asked_by(reader, engine.checks.user(raw.get("userId")), None)
     ranked = await _ranked(engine, asked)

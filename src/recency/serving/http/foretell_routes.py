@@ -1,6 +1,5 @@
 """The route that asks heads: ratings, chances of an event, the time of the next one, baskets."""
 
-from collections.abc import Mapping
 from typing import Any, cast
 
 from starlette.requests import Request
@@ -11,8 +10,7 @@ from recency.errors import DataError, RecencyError
 from recency.serving.engine import Engine
 from recency.serving.foretelling import WHAT, Foretold, What, foretell
 from recency.serving.http.answers import json_answer, standing_json
-from recency.serving.http.bodies import read_json
-from recency.serving.http.problems import Problem
+from recency.serving.http.bodies import read_object
 from recency.serving.http.question_checks import Reader
 from recency.serving.http.terms import in_time, seen
 from recency.serving.intake.values import shown
@@ -38,9 +36,7 @@ _MOST_BASKETS = 100  # users a request: each is asked about every item, and othe
 async def post_foretell(request: Request) -> Response:
     """Tell ratings, chances of an event, the time of the next one, or baskets."""
     engine: Engine = request.app.state.engine
-    raw = await read_json(request, engine.limits)
-    if not isinstance(raw, Mapping):
-        raise Problem(422, "invalid-request", f"expected a JSON object, found {shown(raw)}.")
+    raw = await read_object(request, engine.limits)
     reader = Reader(raw, engine.checks)
     reader.known_only(FIELDS)
     asked, at = _asked(reader), reader.instant("at", reader.unit())

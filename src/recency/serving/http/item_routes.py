@@ -11,7 +11,7 @@ from recency.data.vocab import Id
 from recency.errors import UnknownIdError
 from recency.serving.engine import Engine
 from recency.serving.http.answers import described, json_answer, standing_json
-from recency.serving.http.bodies import Unreadable, read_json, read_rows
+from recency.serving.http.bodies import Unreadable, read_object, read_rows
 from recency.serving.http.cursors import cursor_at, row_of
 from recency.serving.http.event_routes import unit_of, unread
 from recency.serving.http.paths import path_id
@@ -40,7 +40,7 @@ async def put_item(request: Request) -> Response:
     """Keep the description of an item, in place of the one before."""
     engine: Engine = request.app.state.engine
     item, unit = _named(request)
-    raw = _of_item(await read_json(request, engine.limits), item, engine)
+    raw = _of_item(await read_object(request, engine.limits), item, engine)
     async with _turns(request).of([item]):
         return await _keep_one(engine, raw, unit)
 
@@ -49,7 +49,7 @@ async def patch_item(request: Request) -> Response:
     """Change the fields named of a description, and leave the others; null takes one away."""
     engine: Engine = request.app.state.engine
     item, unit = _named(request)
-    raw = _of_item(await read_json(request, engine.limits), item, engine)
+    raw = _of_item(await read_object(request, engine.limits), item, engine)
     async with _turns(request).of([item]):
         known = await engine.call(lambda model: _known(model, item))
         before = {name: _sent(one) for name, one in known.items() if name in ITEM_FIELDS}
@@ -130,14 +130,12 @@ def _named(request: Request) -> tuple[Id, Unit]:
     return item, unit
 
 
-def _of_item(raw: object, item: Id, engine: Engine) -> dict[str, Any]:
+def _of_item(raw: Mapping[str, Any], item: Id, engine: Engine) -> dict[str, Any]:
     """Give a description the id of its path.
 
     Raises:
-        Problem: 422, it is no object, or says another id.
+        Problem: 422, it says another id.
     """
-    if not isinstance(raw, Mapping):
-        raise Problem(422, "invalid-request", f"expected a JSON object, found {shown(raw)}.")
     said = raw.get("item_id")
     if said is not None and engine.checks.item(said) != item:
         detail = f"expected {shown(item)} as in the address, or none, found {shown(said)}."

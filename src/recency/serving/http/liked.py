@@ -6,24 +6,25 @@ stays posts them as events.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
 from recency.serving.http.question_checks import Reader
 from recency.serving.intake.event_checks import EventChecks
 from recency.units import format_instant
 
 
-def liked_as_history(raw: object, checks: EventChecks, now: int) -> object:
+def liked_as_history(raw: Mapping[str, Any], checks: EventChecks, now: int) -> Mapping[str, Any]:
     """Put a ``history`` in the place of ``liked`` in a JSON body that has it.
 
     Args:
-        raw: The body; what is no object is given back as it is.
+        raw: The body.
         checks: Knows ids, clock and limits.
         now: Microseconds.
 
     Raises:
         Problem: 422, with all faults.
     """
-    if not isinstance(raw, Mapping) or raw.get("liked") is None:
+    if raw.get("liked") is None:
         return raw
     reader = Reader(raw, checks)
     for name in ("user_id", "history"):

@@ -1,7 +1,6 @@
 """Routes about models: what versions there are, how they do, and which one serves."""
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -10,9 +9,8 @@ from starlette.responses import Response
 
 from recency.serving.engine import Engine
 from recency.serving.http.answers import as_of_json, json_answer, standing_json
-from recency.serving.http.bodies import read_json
+from recency.serving.http.bodies import read_object
 from recency.serving.http.paths import path_text
-from recency.serving.http.problems import Problem
 from recency.serving.http.question_checks import Reader, query_reader
 from recency.serving.intake.values import shown
 from recency.serving.models.live_scores import Comparison
@@ -79,9 +77,7 @@ def _changed(engine: Engine, version: str) -> Response:
 
 
 async def _body(request: Request, engine: Engine, names: tuple[str, ...]) -> Reader:
-    raw = await read_json(request, engine.limits)
-    if not isinstance(raw, Mapping):
-        raise Problem(422, "invalid-request", f"expected a JSON object, found {shown(raw)}.")
+    raw = await read_object(request, engine.limits)
     reader = Reader(raw, engine.checks)
     reader.known_only(names)
     return reader

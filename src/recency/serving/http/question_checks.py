@@ -240,14 +240,12 @@ def asked_in_query(user: str, query: QueryParams, checks: EventChecks) -> Asked:
     return asked_by(reader, who, None)
 
 
-def asked_in_body(raw: object, checks: EventChecks) -> Asked:
+def asked_in_body(raw: Mapping[str, Any], checks: EventChecks) -> Asked:
     """Read a question about a user or a history from a JSON body.
 
     Raises:
         Problem: 422, with all faults.
     """
-    if not isinstance(raw, Mapping):
-        raise Problem(422, "invalid-request", f"expected a JSON object, found {shown(raw)}.")
     reader = Reader(raw, checks)
     reader.known_only(BODY_FIELDS)
     who: Id | None = None

@@ -1,7 +1,6 @@
 """Routes that ask for lists: for users and visits, similar items, what is popular, what is new."""
 
 import time
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,12 +13,12 @@ from recency.data.vocab import Id
 from recency.serving.engine import Engine
 from recency.serving.http import notes
 from recency.serving.http.answers import json_answer, ranked_json, similar_json
-from recency.serving.http.bodies import read_json, read_rows
+from recency.serving.http.bodies import read_object, read_rows
 from recency.serving.http.explanations import explanation
 from recency.serving.http.given_lists import Find, GivenLists
 from recency.serving.http.liked import liked_as_history
 from recency.serving.http.paths import path_id, path_text
-from recency.serving.http.problems import Problem, problem_of
+from recency.serving.http.problems import problem_of
 from recency.serving.http.question_checks import (
     QUERY_FIELDS,
     Asked,
@@ -54,7 +53,7 @@ async def get_recommendations(request: Request) -> Response:
 async def post_recommendations(request: Request) -> Response:
     """Rank items for a user or after a history, among candidates."""
     engine: Engine = request.app.state.engine
-    raw = await read_json(request, engine.limits)
+    raw = await read_object(request, engine.limits)
     raw = liked_as_history(raw, engine.checks, engine.now())
     return await _answered(request, asked_in_body(raw, engine.checks))
 
@@ -71,9 +70,7 @@ async def post_next_recommendations(request: Request) -> Response:
     """Go on where a list ended, and repeat nothing of it."""
     engine: Engine = request.app.state.engine
     lists: GivenLists = request.app.state.lists
-    raw = await read_json(request, engine.limits)
-    if not isinstance(raw, Mapping):
-        raise Problem(422, "invalid-request", f"expected a JSON object, found {shown(raw)}.")
+    raw = await read_object(request, engine.limits)
     reader = Reader(raw, engine.checks)
     reader.known_only(NEXT_FIELDS)
     name = raw.get("recommendation_id")

@@ -6,12 +6,11 @@ the server was started with, and nothing outside it.
 
 import asyncio
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
 from starlette.requests import ClientDisconnect, Request
 
-from recency.serving.http.bodies import read_json
+from recency.serving.http.bodies import read_object
 from recency.serving.http.problems import Fault, Problem
 from recency.serving.http.time_ids import time_id
 from recency.serving.intake.tables import KINDS, Kind
@@ -69,8 +68,8 @@ async def named_file(request: Request, folder: Path | None, limits: Limits) -> t
     Raises:
         Problem: 403 when there is no such folder, 404 when it lacks the file, 422.
     """
-    raw = await read_json(request, limits)
-    if not isinstance(raw, Mapping) or set(raw) != set(FILE_FIELDS):
+    raw = await read_object(request, limits)
+    if set(raw) != set(FILE_FIELDS):
         raise Problem(
             422, "invalid-request", f"expected an object with 'file' alone, found {shown(raw)}."
         )

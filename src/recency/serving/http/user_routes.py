@@ -1,7 +1,6 @@
 """Routes about users: listed, shown, described, joined with an anonymous id, exported, erased."""
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -12,12 +11,11 @@ from recency.data.vocab import Id
 from recency.errors import DataError, UnknownIdError
 from recency.serving.engine import Engine
 from recency.serving.http.answers import json_answer, standing_json
-from recency.serving.http.bodies import read_json
+from recency.serving.http.bodies import read_object
 from recency.serving.http.cursors import cursor_at, row_of
 from recency.serving.http.paths import path_id
 from recency.serving.http.problems import Fault, Problem
 from recency.serving.http.question_checks import Reader, query_reader
-from recency.serving.intake.values import shown
 from recency.serving.questions import LiveRecommender
 from recency.serving.users.erasure import erase_user, export_user
 from recency.serving.users.merging import merge_users
@@ -64,9 +62,7 @@ async def put_user(request: Request) -> Response:
     """Keep what is known of a user, in place of what was before."""
     engine: Engine = request.app.state.engine
     user = _user(request)
-    raw = await read_json(request, engine.limits)
-    if not isinstance(raw, Mapping):
-        raise Problem(422, "invalid-request", f"expected a JSON object, found {shown(raw)}.")
+    raw = await read_object(request, engine.limits)
     try:
         done = await asyncio.to_thread(describe_user, engine, user, raw)
     except DataError as error:
@@ -78,9 +74,7 @@ async def post_user_merge(request: Request) -> Response:
     """Give all events of an anonymous id to a user."""
     engine: Engine = request.app.state.engine
     user = _user(request)
-    raw = await read_json(request, engine.limits)
-    if not isinstance(raw, Mapping):
-        raise Problem(422, "invalid-request", f"expected a JSON object, found {shown(raw)}.")
+    raw = await read_object(request, engine.limits)
     reader = Reader(raw, engine.checks)
     reader.known_only(("anonymous_id",))
     if (anonymous := raw.get("anonymous_id")) is None:
