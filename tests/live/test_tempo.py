@@ -83,3 +83,14 @@ def test_days_of_which_nothing_is_known_do_not_count(tempo):
     assert tempo.at(timelines, asked) == pytest.approx(
         Tempo(tempo._model, tempo._head).at(later, asked), abs=0
     )
+
+
+def test_a_question_sees_up_to_the_newest_event_before_it():
+    timelines = timelines_of([0.5, 1.5, 2.5], [0.0, 1.5])
+    asked = at(0.0, 0.5, 0.6, 1.5, 2.0, 2.5, 9.0)
+    newest = [None, 0.0, 0.5, 0.5, 1.5, 1.5, 2.5]  # strictly before each
+    expected = [0 if day is None else at(day)[0] + 1 for day in newest]
+    assert tempo_module._seen_until(timelines, asked).tolist() == expected
+    for order in ([3], [1, 6], [5, 2, 0]):  # whatever is asked together
+        told = tempo_module._seen_until(timelines, asked[order])
+        assert told.tolist() == [expected[one] for one in order]

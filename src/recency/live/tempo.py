@@ -116,9 +116,13 @@ def _seen_until(timelines: Timelines, at: Ints) -> Ints:
     seen = np.minimum(at, newest + 1)
     past = at <= newest
     if past.any():
-        times = np.sort(timelines.histories().times)
-        before = np.searchsorted(times, at[past])
-        seen[past] = np.where(before > 0, times[before - 1] + 1, 0)
+        times, asked = timelines.histories().times, at[past]
+        first = asked.min()
+        older = times[times < first]
+        oldest = older.max() if len(older) else -1
+        between = np.sort(times[(times >= first) & (times < asked.max())])
+        before = np.searchsorted(between, asked)
+        seen[past] = np.append(between, oldest)[before - 1] + 1  # -1: the oldest, put last
     return seen
 
 
