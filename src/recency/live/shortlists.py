@@ -16,8 +16,8 @@ from recency.nn.item_table import ItemTable
 from recency.nn.memories import Memories
 from recency.nn.mixing import LEAST, Mixing, masked
 from recency.nn.model import SequenceModel
-from recency.nn.room import Room
 from recency.nn.voices import Voices
+from recency.nn.workspace import Workspace
 from recency.ranking.leaders import leaders, ranked
 from recency.ranking.topk import top_k
 
@@ -70,7 +70,7 @@ class Shortlists:
     def __init__(self, model: SequenceModel) -> None:
         self._model = model
         self._table = ItemTable(model)
-        self._room = Room()
+        self._workspace = Workspace()
 
     @property
     def table(self) -> ItemTable:
@@ -108,7 +108,7 @@ class Shortlists:
         found = []
         for part in _blocks(len(queries), wanted.n_items):
             some = voices.part(part)
-            mixing = Mixing(memories, some, table, queries[part], wanted.n_items, self._room)
+            mixing = Mixing(memories, some, table, queries[part], wanted.n_items, self._workspace)
             seen = wanted.part(part)
             masked(mixing.mixed, refused, seen, -1.0)
             rows, items = leaders(mixing.mixed, wanted.m, mixing.shares, LEAST)

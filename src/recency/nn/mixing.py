@@ -20,8 +20,8 @@ from recency.data.histories import Ints, ragged_positions
 from recency.data.pairs import WINDOW
 from recency.nn.item_table import ItemTable
 from recency.nn.memories import Memories
-from recency.nn.room import Room
 from recency.nn.voices import Voices
+from recency.nn.workspace import Workspace
 from recency.ranking.leaders import leaders
 
 Doubles = npt.NDArray[np.float64]
@@ -43,7 +43,7 @@ class Mixing:
         table: The encoder's items.
         queries: [n, dim].
         n_items: Items known; those beyond the table's have no weights.
-        room: Where to work, whatever is in it; None takes new pages.
+        workspace: Where to work, whatever is in it; None takes new pages.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Mixing:
         table: ItemTable,
         queries: Tensor,
         n_items: int,
-        room: Room | None = None,
+        workspace: Workspace | None = None,
     ) -> None:
         self._memories, self._voices, self._table = memories, voices, table
         self._asked = table.asked(queries)
@@ -62,8 +62,8 @@ class Mixing:
         self._own_keys, self._own_shares = self._own()
         self._loud = self._loudness()
         self._off = np.zeros(len(voices))  # of the encoder's scores
-        self._room = Room() if room is None else room
-        self.mixed = self._dense(self._room.cells(*self._shape))
+        self._workspace = Workspace() if workspace is None else workspace
+        self.mixed = self._dense(self._workspace.cells(*self._shape))
         self._beside_own: list[Part | None] = [None] * len(voices)
         self._add_sparse()
         self.sound = np.ones(len(voices), bool)  # whether float32 ranks well, but for `shares`
@@ -206,7 +206,7 @@ class Mixing:
         weights = np.ascontiguousarray(weights.transpose(0, 2, 1))
         lengths = {one: len(row.others) for one, row in self._rows.items()}
         sizes = [sum(lengths[item] if item >= 0 else 0 for item in items) for items in self._near]
-        every, exact, rough = self._room.parts(sum(sizes))
+        every, exact, rough = self._workspace.parts(sum(sizes))
         stop = 0
         for row, items in enumerate(self._near):
             begin = stop

@@ -1,4 +1,4 @@
-"""Room: arrays to work in, the same at every call: new pages cost more than the work in them."""
+"""Workspace: arrays lent anew at every call, because new pages cost more than the work in them."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,7 +8,7 @@ from torch import Tensor
 from recency.data.histories import Ints
 
 
-class Room:
+class Workspace:
     """Lend arrays; what is lent holds until the same is asked for again."""
 
     def __init__(self) -> None:
