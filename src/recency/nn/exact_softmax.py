@@ -5,13 +5,13 @@ are P = E / Z, and gradients of the loss are products of P - onehot with the tab
 queries. E stays in a processor's cache as long as a chunk is worked on, and nothing but products
 touches it beside one pass of powers and one of sums: bias and s_y are columns of the product that
 gives the scores, and what divides by Z are vectors, not E. Powers are of two, which torch computes
-several times as fast as those of e. Where the loss is the mean, its slope is known beforehand
+faster than those of e. Where the loss is the mean, its slope is known beforehand
 and nothing of a chunk is kept. Where each target has a slope of its own, E is kept as long as it is
 small, and else computed anew.
 
-Inside `half_softmax` E and what it is multiplied with are bfloat16: products take half the time on
-processors that have such units. Sums stay float32, and so do s_y, Z and all that is handed in and
-out, so what is rounded is single shares, by half a percent, and not the loss.
+Inside `half_softmax` E and what it is multiplied with are bfloat16, for processors that have units
+for it. Sums stay float32, and so do s_y, Z and all that is handed in and out, so what is rounded is
+single shares, to eight bits, and not the loss.
 """
 
 import math

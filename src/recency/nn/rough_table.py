@@ -1,7 +1,7 @@
 """RoughTable: item vectors as whole numbers of 8 bits, and how far a score by them can be off.
 
 Reading all item vectors is what a question costs in a large catalogue. In 8 bits they are a quarter
-as long and multiplied several times as fast, and what that loses is bounded for every item at once:
+as long and quicker to multiply, and what that loses is bounded for every item at once:
 with v = v' + e and q = q' + f, where primes are rounded, Cauchy and Schwarz give
 
     |q.v - q'.v'| <= |q| max|e| + |f| max|v'|

@@ -1,7 +1,7 @@
 """App: the engine behind HTTP, with FastAPI for its documentation and plain handlers for its speed.
 
-Every handler takes the request and gives the answer; nothing is read from signatures. That halves
-the time of a request, and lets one call report all its faults. What OpenAPI says stands in
+Every handler takes the request and gives the answer; nothing is read from signatures. That saves
+time, and lets one call report all its faults. What OpenAPI says stands in
 `documentation` and `schema`, and tests hold it against the real answers.
 """
 
@@ -56,7 +56,7 @@ class App(FastAPI):
     """FastAPI within our own layers rather than around them.
 
     Its layers wrap every request to serve handlers that want what ours do without: they are passed
-    only by what `Direct` does not know. That saves a tenth of the time of a request.
+    only by what `Direct` does not know.
 
     Attributes:
         within: Puts our layers around an app; they are made with the first request.
