@@ -46,20 +46,20 @@ class Plan:
         arms: What is compared.
         learn: Settings of learning.
         pair: Half-lives of the pair experts; None for the usual ones.
-        newest: Events that fits learn from; None for all.
         days: Of the test that are replayed; None for all.
         max_targets: Users are drawn up to so many questions; None asks about all.
         max_len: Newest events that a model reads.
+        epochs: Of fits, at most.
     """
 
     update: str
     arms: tuple[str, ...] = ARMS
     learn: dict[str, Any] = field(default_factory=dict)
     pair: tuple[str, ...] | None = None
-    newest: int | None = None
     days: int | None = None
     max_targets: int | None = None
     max_len: int = 200
+    epochs: int = 20
 
 
 PLANS = {
@@ -67,10 +67,10 @@ PLANS = {
         update="1h",
         learn={"whole": "2h", "whole_epochs": 2, "calm": 1.0, "recent": 100_000},
         pair=PAIRS,
-        newest=200_000,
         days=2,  # the test's last month holds a few hundred events
         max_targets=4_000,
         max_len=50,
+        epochs=3,
     ),
     "deskdrop": Plan(
         update="1d",
@@ -147,8 +147,6 @@ def split(folder: Path, plan: Plan) -> Log:
     """Read a log and give what is replayed, with the past that fits learn from."""
     log = rc.read_log(folder / "events.parquet")
     past, test = log.split_at(log.quantile(CUT) // SECOND * SECOND)
-    if plan.newest is not None:
-        past = Log(past.events.tail(plan.newest))
     if plan.days is not None:
         test = test.before(test.start + plan.days * DAY)
     return Log(test.events, past)
@@ -160,7 +158,7 @@ def recommender(plan: Plan) -> rc.SequenceRecommender:
     return rc.SequenceRecommender(
         rc.Tide(dim=64),
         inputs=rc.InputConfig(dropout=0.2),
-        training=rc.TrainConfig(max_len=plan.max_len, patience=2, device="cpu"),
+        training=rc.TrainConfig(max_len=plan.max_len, epochs=plan.epochs, patience=2, device="cpu"),
         experts=experts,
         seed=0,
     )
@@ -169,7 +167,7 @@ def recommender(plan: Plan) -> rc.SequenceRecommender:
 def fitted_once(log: Log, plan: Plan, kept: Path) -> rc.SequenceRecommender:
     """Fit on the past, or read what was fitted with the same settings."""
     assert log.past is not None
-    note = json.dumps([len(log.past), plan.pair, plan.newest, plan.max_len])
+    note = json.dumps([len(log.past), plan.pair, plan.max_len, plan.epochs])
     path = kept / "fitted.json"
     if not path.exists() or path.read_text() != note:
         recommender(plan).fit(log.past).save(kept / "model")
@@ -200,11 +198,10 @@ def rows_of(data: str, plan: Plan, found: Replay) -> list[Row]:
     frame = {row["arm"]: row for row in found.to_frame().to_dicts()}
     best = max(frame[arm][f"ndcg@{K}"] for arm in ("frozen", "state") if arm in frame)
     refit = frame.get("refit")
-    learned = f"the newest {plan.newest:,} events" if plan.newest else "all events"
     days = f" · its first {plan.days} days" if plan.days else ""
     protocol = (
-        f"replay · after the {CUT} quantile of time{days} · fitted on {learned} before · reading "
-        f"growing · repeats yes · update {plan.update} · delay 5min"
+        f"replay · after the {CUT} quantile of time{days} · fitted on all events before, at most "
+        f"{plan.epochs} epochs · reading growing · repeats yes · update {plan.update} · delay 5min"
     )
     rows = []
     for arm, row in frame.items():
