@@ -11,8 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from recency.errors import ConfigError
-from recency.nn import exact_softmax
-from recency.nn.exact_softmax import half_softmax
+from recency.nn import powers
 from recency.nn.losses import (
     cosine,
     full_softmax,
@@ -21,6 +20,7 @@ from recency.nn.losses import (
     sampled_softmax,
     softmax_nats,
 )
+from recency.nn.powers import half_softmax
 
 
 def close(found: torch.Tensor, expected: torch.Tensor) -> None:
@@ -46,7 +46,7 @@ def value_and_gradients(loss, queries, table, bias):
 def test_all_ways_give_the_value_and_gradients_of_plain_cross_entropy(
     n: int, with_bias: bool, kept: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(exact_softmax, "KEPT_CELLS", 10**9 if kept else 0)
+    monkeypatch.setattr(powers, "KEPT_CELLS", 10**9 if kept else 0)
     queries, table, bias, targets = parts(n)
     bias = bias if with_bias else None
     plain = functional.cross_entropy(functional.linear(queries, table, bias), targets)
@@ -63,7 +63,7 @@ def test_all_ways_give_the_value_and_gradients_of_plain_cross_entropy(
 
 @pytest.mark.parametrize("kept", [True, False])
 def test_nats_pass_on_a_slope_of_each_target(kept: bool, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(exact_softmax, "KEPT_CELLS", 10**9 if kept else 0)
+    monkeypatch.setattr(powers, "KEPT_CELLS", 10**9 if kept else 0)
     queries, table, bias, targets = parts(700)
     slopes = torch.linspace(-1, 2, 700)
     plain = functional.cross_entropy(
@@ -81,7 +81,7 @@ def test_nats_pass_on_a_slope_of_each_target(kept: bool, monkeypatch: pytest.Mon
 def test_half_the_digits_change_loss_and_gradients_little(
     kept: bool, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(exact_softmax, "KEPT_CELLS", 10**9 if kept else 0)
+    monkeypatch.setattr(powers, "KEPT_CELLS", 10**9 if kept else 0)
     queries, table, bias, targets = parts(700)
     leaves = (queries, table, bias)
     exact = full_softmax(queries, table, bias, targets)

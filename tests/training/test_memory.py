@@ -9,9 +9,9 @@ import torch
 from recency.data.histories import Histories
 from recency.errors import ConfigError, RecencyError
 from recency.nn.attention import Transformer
-from recency.nn.exact_softmax import CHUNK
 from recency.nn.inputs import InputConfig
 from recency.nn.model import SequenceModel
+from recency.nn.powers import CHUNK, KEPT_CELLS
 from recency.nn.recurrent import GRU
 from recency.training import loop, memory
 from recency.training.choices import settle
@@ -44,7 +44,9 @@ def test_the_estimate_changes_neither_model_nor_randomness(new_model, histories,
 
 def test_the_loss_counts_all_items_or_those_drawn():
     exact, sampled = TrainConfig(loss="softmax"), TrainConfig(loss="sampled", negatives=100)
+    assert loss_bytes(10_000, 50, TrainConfig(loss="gbce", negatives=100)) == 10_000 * 100 * 16
     assert loss_bytes(10_000, 50, sampled) == 10_000 * 100 * 16
+    assert loss_bytes(10**6, 50, sampled) == KEPT_CELLS * 16
     assert loss_bytes(100, 50, exact) == 100 * 50 * 16
     assert loss_bytes(10**6, 100_000, exact) == CHUNK * 100_000 * 16
 

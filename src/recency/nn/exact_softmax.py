@@ -2,44 +2,19 @@
 
 With s the scores and y the target, E_i = exp(s_i - s_y) and Z = sum of E, the loss is log Z, shares
 are P = E / Z, and gradients of the loss are products of P - onehot with the table and with the
-queries. E stays in a processor's cache as long as a chunk is worked on, and nothing but products
-touches it beside one pass of powers and one of sums: bias and s_y are columns of the product that
-gives the scores, and what divides by Z are vectors, not E. Powers are of two, which torch computes
-faster than those of e. Where the loss is the mean, its slope is known beforehand
-and nothing of a chunk is kept. Where each target has a slope of its own, E is kept as long as it is
-small, and else computed anew.
-
-Inside `half_softmax` E and what it is multiplied with are bfloat16, for processors that have units
-for it. Sums stay float32, and so do s_y, Z and all that is handed in and out, so what is rounded is
-single shares, to eight bits, and not the loss.
+queries. E is made chunk by chunk (`recency.nn.powers`); what divides by Z are vectors, not E. Where
+the loss is the mean, its slope is known beforehand and nothing of a chunk is kept. Where each
+target has a slope of its own, E is kept as long as it is small, and else computed anew.
 """
 
-import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-CHUNK = 256  # targets: their E of some thousand items fits into a cache
-CELLS = 2**26  # of E held at once: 256 MB in float32
-KEPT_CELLS = 2**23  # of E kept for the backward pass rather than computed anew: 32 MB
-_LARGEST = 1e30  # of Z; beyond, powers come near the largest float and start from another number
-_BINARY = math.log2(math.e)
-
-_half: ContextVar[bool] = ContextVar("half", default=False)
-
-
-@contextmanager
-def half_softmax(wanted: bool = True) -> Iterator[None]:
-    """Multiply in bfloat16 inside the block, where that is wanted."""
-    token = _half.set(wanted)
-    try:
-        yield
-    finally:
-        _half.reset(token)
+from recency.nn import powers
+from recency.nn.powers import LARGEST, Powers, highest, kind_now
 
 
 def mean_nats(queries: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
@@ -52,7 +27,7 @@ def mean_nats(queries: Tensor, table: Tensor, bias: Tensor | None, targets: Tens
         targets: [n] item rows.
     """
     found: Tensor = _Mean.apply(  # type: ignore[no-untyped-call] # torch's
-        queries, table, bias, targets, torch.is_grad_enabled(), _kind()
+        queries, table, bias, targets, torch.is_grad_enabled(), kind_now()
     )
     return found
 
@@ -60,13 +35,9 @@ def mean_nats(queries: Tensor, table: Tensor, bias: Tensor | None, targets: Tens
 def nats(queries: Tensor, table: Tensor, bias: Tensor | None, targets: Tensor) -> Tensor:
     """Give the numbers [n] that `mean_nats` means over; the same arguments."""
     found: Tensor = _Each.apply(  # type: ignore[no-untyped-call] # torch's
-        queries, table, bias, targets, torch.is_grad_enabled(), _kind()
+        queries, table, bias, targets, torch.is_grad_enabled(), kind_now()
     )
     return found
-
-
-def _kind() -> torch.dtype:
-    return torch.bfloat16 if _half.get() else torch.float32
 
 
 class _Mean(torch.autograd.Function):
@@ -117,7 +88,7 @@ class _Each(torch.autograd.Function):
     ) -> Tensor:
         given = _Given(queries, table, bias, targets)
         learn = learn and any(ctx.needs_input_grad)
-        few = learn and len(queries) * len(table) <= KEPT_CELLS
+        few = learn and len(queries) * len(table) <= powers.KEPT_CELLS
         kept = table.new_empty(len(queries), len(table), dtype=kind) if few else None
         sums = queries.new_empty(len(queries))
 
@@ -135,9 +106,9 @@ class _Each(torch.autograd.Function):
         given = _Given(queries, table, bias, targets)
         slopes = _Slopes(given, ctx.kind)
         weights = nn.functional.pad(grads[0], (0, len(queries) - len(targets))) / sums
-        powers = _Powers(given, centres, ctx.kind, kept)
-        for part in powers.parts:
-            raised = powers.of(part) if kept is None else kept[part]
+        made = given.powers(centres, ctx.kind, kept)
+        for part in made.parts:
+            raised = made.of(part) if kept is None else kept[part]
             slopes.ask(part, raised, weights[part])
             slopes.add(part, raised, weights[part])
         slopes.subtract(grads[0])
@@ -158,12 +129,13 @@ class _Given(NamedTuple):
         own = (asked * self.table[self.targets]).sum(1)
         return own if self.bias is None else own + self.bias[self.targets]
 
+    def powers(self, centres: Tensor, kind: torch.dtype, kept: Tensor | None) -> Powers:
+        """Give the powers of all scores less what they start from."""
+        return Powers(self.queries, self.table, self.bias, centres, kind, kept)
+
     def highest(self, step: int) -> Tensor:
         """Give the highest score of each target's query [n]."""
-        asked = self.queries[: len(self.targets)]
-        bias = torch.zeros_like(self.table[:, 0]) if self.bias is None else self.bias
-        parts = torch.split(asked, step)
-        return torch.cat([torch.addmm(bias, part, self.table.t()).amax(1) for part in parts])
+        return highest(self.queries[: len(self.targets)], self.table, self.bias, step)
 
     def asked(self) -> Tensor:
         """Give 1 for the queries that have a target, and else 0: [m]."""
@@ -185,59 +157,17 @@ def _work_through(
     """
     own = centres = given.own()
     while True:
-        powers, total = _Powers(given, centres, kind, kept), own.new_empty(len(given.queries))
-        for part in powers.parts:
-            raised = powers.of(part)
-            total[part] = powers.sums(raised)
+        made, total = given.powers(centres, kind, kept), own.new_empty(len(given.queries))
+        for part in made.parts:
+            raised = made.of(part)
+            total[part] = made.sums(raised)
             hear(part, raised, total[part])
         total = total[: len(own)]
-        if centres is not own or not bool((total > _LARGEST).any()):
+        if centres is not own or not bool((total > LARGEST).any()):
             return (total.log() + (centres - own)).clamp_(min=0), centres
-        centres = given.highest(powers.step)
+        centres = given.highest(made.step)
         if slopes is not None:
             slopes.clear()
-
-
-class _Powers:
-    """Raise 2 to the scores less a number a row, both in binary digits, chunk by chunk.
-
-    Args:
-        given: Queries and items.
-        centres: [n] what is subtracted.
-        kind: Of the powers.
-        kept: [m, n_items] where all are written; None uses one chunk's memory over and over.
-    """
-
-    def __init__(
-        self, given: _Given, centres: Tensor, kind: torch.dtype, kept: Tensor | None
-    ) -> None:
-        queries, table = given.queries, given.table
-        self.step = max(1, min(CHUNK, CELLS // max(1, len(table)), len(queries)))
-        steps = range(0, len(queries), self.step)
-        self.parts = [slice(at, min(at + self.step, len(queries))) for at in steps]
-        lower = nn.functional.pad(-_BINARY * centres, (0, len(queries) - len(centres)))
-        starts = _columns(lower, kind)
-        ones = [torch.ones_like(column) for column in starts]
-        left, right = [(_BINARY * queries).to(kind), *starts], [table.to(kind)]
-        right += [column.new_ones(len(table), 1) for column in starts]
-        if given.bias is not None:
-            left, right = left + ones, right + _columns(_BINARY * given.bias, kind)
-        self._left, self._right = torch.cat(left, 1), torch.cat(right, 1).t()
-        self._kept = kept
-        self._chunk = table.new_empty(0 if kept is not None else self.step, len(table), dtype=kind)
-        self._wide = None if kind == torch.float32 else table.new_empty(self.step, len(table))
-
-    def of(self, part: slice) -> Tensor:
-        """Give the powers [rows, n_items] of a chunk."""
-        place = self._chunk[: part.stop - part.start] if self._kept is None else self._kept[part]
-        torch.mm(self._left[part], self._right, out=place)
-        return torch.exp2(place, out=place)
-
-    def sums(self, raised: Tensor) -> Tensor:
-        """Add the powers [rows, n_items] of each row up, in float32."""
-        if self._wide is None:
-            return raised.sum(1)
-        return self._wide[: len(raised)].copy_(raised).sum(1)  # torch's own cast takes memory anew
 
 
 class _Slopes:
@@ -280,11 +210,3 @@ class _Slopes:
         self.table.index_add_(0, targets, queries[:n] * ones.unsqueeze(1), alpha=-1)
         if self.bias is not None:
             self.bias.index_add_(0, targets, ones, alpha=-1)
-
-
-def _columns(numbers: Tensor, kind: torch.dtype) -> list[Tensor]:
-    """Write numbers [n] as columns [n, 1] that add up to them, each as exact as the kind allows."""
-    coarse = numbers.to(kind)
-    if kind == torch.float32:
-        return [coarse.unsqueeze(1)]
-    return [coarse.unsqueeze(1), (numbers - coarse.float()).to(kind).unsqueeze(1)]

@@ -18,11 +18,13 @@ from torch import Tensor
 from torch.nn import functional
 
 from recency.errors import ConfigError
+from recency.nn.drawn_softmax import drawn_nats
 from recency.nn.exact_softmax import mean_nats, nats
 
 ROWS = 64  # targets are filled up to a multiple: products are prepared anew for each new shape
 TEMPERATURE = 0.05  # of cosines: the choice of HSTU
 CALIBRATION = 0.75  # of gBCE: the choice of gSASRec
+_FAR = 1e3  # nats: no power of it is left in float32
 _SHORT = 1e-4  # vectors below this length have no direction; keeps gradients of cosines bounded
 
 
@@ -123,18 +125,20 @@ def sampled_nats(
         The estimates in nats, float32, [n].
     """
     with torch.autocast(queries.device.type, enabled=False):
-        own, drawn = _sampled_scores(queries, table, bias, targets, negatives)
-        hit = targets[:, None] == negatives
-        # Counted in int32: torch's sum of truths in int64 takes longer than the scores.
-        count = (len(negatives) - hit.sum(1, dtype=torch.int32)).clamp(min=1)
+        queries, table, bias = _in_full(queries, table, bias)
+        own = (queries[: len(targets)] * table[targets]).sum(1)
+        own = own if bias is None else own + bias[targets]
+        hits = _hits(targets, negatives)
+        n_hits = torch.bincount(hits[0], minlength=len(targets))
+        count = (len(negatives) - n_hits).clamp(min=1)
+        drawn_bias = None if bias is None else bias[negatives]
         if log_q is None:
-            left = torch.log(((n_items or len(table)) - 1) / count)
+            lift = torch.log(((n_items or len(table)) - 1) / count)
         else:
-            drawn = drawn - log_q[negatives]
-            left = torch.log1p(-log_q[targets].exp().clamp(max=1)) - count.log()
-        rest = torch.logsumexp(drawn.masked_fill(hit, -math.inf), dim=1) + left
-        nats: Tensor = torch.logaddexp(own, rest) - own
-        return nats
+            drawn_bias = -log_q[negatives] if drawn_bias is None else drawn_bias - log_q[negatives]
+            lift = torch.log1p(-log_q[targets].exp().clamp(max=1)) - count.log()
+        lift = lift.clamp(min=-_FAR)  # -inf where nothing but the target is ever drawn
+        return drawn_nats(queries, table[negatives], drawn_bias, own, lift, hits)
 
 
 def gbce(
@@ -245,6 +249,18 @@ def _sampled_scores(
     if bias is None:
         return own, drawn
     return own + bias[targets], drawn + bias[negatives]
+
+
+def _hits(targets: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
+    """Find the places of targets and drawn items that are one item, sorted by target."""
+    ordered, places = negatives.sort()
+    targets = targets.contiguous()
+    first = torch.searchsorted(ordered, targets)
+    n_hits = torch.searchsorted(ordered, targets, right=True) - first
+    rows = torch.repeat_interleave(n_hits)
+    before = n_hits.cumsum(0) - n_hits
+    nth = torch.arange(len(rows), device=rows.device) - before[rows]
+    return rows, places[first[rows] + nth]
 
 
 def _in_full(

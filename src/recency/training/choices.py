@@ -19,7 +19,7 @@ import torch
 from recency.errors import ConfigError, raise_all
 from recency.nn.model import SequenceModel
 from recency.training.config import DRAWN, Loss, Precision, TrainConfig
-from recency.training.memory import exact_loss_bytes, free_bytes, gb
+from recency.training.memory import free_bytes, gb, softmax_bytes
 
 LARGE = 20_000  # items beyond which the exact loss would take most of the time
 MANY_ROWS = 30_000  # items beyond which moving touched rows alone is faster
@@ -108,7 +108,7 @@ def _loss_for(config: TrainConfig, n_items: int, device: torch.device) -> tuple[
             f"{n_items:,} items are more than {LARGE:,}, beyond which the softmax over all of them "
             f"would take most of the time"
         )
-    needed, free = exact_loss_bytes(_BATCH, n_items), free_bytes(device)
+    needed, free = softmax_bytes(_BATCH, n_items), free_bytes(device)
     if free is not None and needed > free:
         return (
             "sampled",

@@ -72,10 +72,10 @@ class TrainConfig:
         head_weights: ``"learned"`` lets each head's weight follow how far it can be told.
         guard: Share of NDCG@10 on the newest slice that ``heads="joint"`` may cost the next item;
             where it costs more, heads are learned apart, with a note. Judging it trains twice.
-        precision: ``"bf16-loss"`` multiplies matrices of the softmax over all items in bfloat16
-            where the processor can, see `recency.nn.exact_softmax`; ``"bf16"`` computes encoders
-            so too. Weights, scans and sums stay float32. ``"auto"`` takes ``"bf16-loss"`` on
-            processors with units for it, and else ``"fp32"``.
+        precision: ``"bf16-loss"`` multiplies matrices of the softmax, over all items or drawn ones,
+            in bfloat16 where the processor can, see `recency.nn.powers`; ``"bf16"`` computes
+            encoders so too. Weights, scans and sums stay float32. ``"auto"`` takes
+            ``"bf16-loss"`` on processors with units for it, and else ``"fp32"``.
         device: ``"auto"`` takes a GPU where there is one.
         checkpoint_dir: Write a checkpoint after every epoch, and go on from one found there.
     """

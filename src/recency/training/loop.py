@@ -23,10 +23,10 @@ from recency.data.batches import TrainingBatch, TrainingWindows
 from recency.data.histories import Histories
 from recency.errors import TrainingDivergedError
 from recency.nn.evidence import EvidenceTable
-from recency.nn.exact_softmax import half_softmax
 from recency.nn.inputs import Tensors
 from recency.nn.losses import Sample
 from recency.nn.model import SequenceModel
+from recency.nn.powers import half_softmax
 from recency.training.augmentation import Augmenter
 from recency.training.balance import Balance
 from recency.training.calibration import settle_heads, take_curves

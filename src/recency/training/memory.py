@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from recency.errors import ConfigError
-from recency.nn.exact_softmax import CELLS, CHUNK, KEPT_CELLS
 from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
+from recency.nn.powers import CELLS, CHUNK, KEPT_CELLS
 from recency.training.config import TrainConfig
 from recency.training.plan import Plan
 
@@ -69,14 +69,16 @@ def step_need(model: SequenceModel, plan: Plan, config: TrainConfig) -> Need:
 
 def loss_bytes(n_targets: int, n_items: int, config: TrainConfig) -> int:
     """Estimate the most bytes that the loss of so many targets holds at once."""
-    if config.loss != "softmax":
-        assert isinstance(config.negatives, int)
+    if config.loss == "softmax":
+        return softmax_bytes(n_targets, n_items)
+    assert isinstance(config.negatives, int)
+    if config.loss == "gbce":
         return n_targets * config.negatives * _FLOAT * _COPIES
-    return exact_loss_bytes(n_targets, n_items)
+    return softmax_bytes(n_targets, config.negatives)
 
 
-def exact_loss_bytes(n_targets: int, n_items: int) -> int:
-    """Estimate the most bytes that the softmax over all items holds at once."""
+def softmax_bytes(n_targets: int, n_items: int) -> int:
+    """Estimate the most bytes that the softmax over so many items, all or drawn, holds at once."""
     kept = min(n_targets * n_items, KEPT_CELLS)
     chunk = min(n_targets, max(1, min(CHUNK, CELLS // n_items))) * n_items
     return max(kept, chunk) * _FLOAT * _COPIES

@@ -31,9 +31,9 @@ from torch import Tensor, nn
 from recency.data.batches import TrainingBatch, TrainingWindows
 from recency.data.histories import UNKNOWN, Batch, Histories
 from recency.errors import ConfigError, DataError, TrainingDivergedError, raise_all
-from recency.nn.exact_softmax import half_softmax
 from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
+from recency.nn.powers import half_softmax
 from recency.training.augmentation import Augmentation
 from recency.training.checkpoints import RunState, load_run, run_key, save_run
 from recency.training.choices import settle
