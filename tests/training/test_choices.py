@@ -38,7 +38,7 @@ def test_more_items_take_a_sample_and_many_are_moved_row_by_row():
     assert told[0].startswith("loss 'sampled' with 1,024 negatives: 20,001 items are more than")
     settled, told, _ = settle(TrainConfig(loss="mixed", negatives=64), model(30_001))
     assert (settled.loss, settled.negatives, settled.item_updates) == ("mixed", 64, "rows")
-    assert told == ("item updates 'rows': a batch touches few of 30,001 items.",)
+    assert told[0] == "item updates 'rows': a batch touches few of 30,001 items."
 
 
 def test_a_number_of_negatives_chooses_as_it_did_before_losses_had_names():
@@ -90,7 +90,12 @@ def test_a_processor_without_bfloat16_trains_in_float32_and_says_so(monkeypatch)
 
 @pytest.mark.parametrize(
     ("loss", "able", "chosen"),
-    [("softmax", True, "bf16-loss"), ("softmax", False, "fp32"), ("sampled", True, "fp32")],
+    [
+        ("softmax", True, "bf16-loss"),
+        ("softmax", False, "fp32"),
+        ("sampled", True, "bf16-loss"),
+        ("gbce", True, "fp32"),
+    ],
 )
 def test_bfloat16_is_chosen_for_the_softmax_where_there_are_units(loss, able, chosen, monkeypatch):
     monkeypatch.setattr(choices, "has_bfloat16", lambda device: able)

@@ -93,7 +93,7 @@ def _has_units() -> bool:
 
 def _precision_for(loss: Loss, device: torch.device) -> Precision:
     """Give the precision that pays: on CPUs; GPUs were not measured."""
-    pays = loss == "softmax" and device.type == "cpu" and has_bfloat16(device)
+    pays = loss != "gbce" and device.type == "cpu" and has_bfloat16(device)
     return "bf16-loss" if pays else "fp32"
 
 
