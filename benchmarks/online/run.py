@@ -35,6 +35,7 @@ K = 10
 CUT = 0.9
 PAIRS = ("10min", "1h", "1d", "30d")  # half-lives of what stands beside what, in a newsroom
 KEPT = ROOT / "runs" / "online"
+STILL = ("frozen", "state", "live-popularity", "refit")  # arms that no settings of learning change
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Plan:
 PLANS = {
     "globo-news": Plan(
         update="1h",
-        learn={"whole": "2h", "whole_epochs": 2, "calm": 1.0, "recent": 100_000},
+        learn={"whole": "2h", "recent": 100_000},
         pair=PAIRS,
         days=2,  # the test's last month holds a few hundred events
         max_targets=4_000,
@@ -118,7 +119,7 @@ def lived(folder: Path, plan: Plan, arms: Sequence[str], store: Path) -> Replay:
     outcomes, found = [], None
     for arm in arms:
         path = kept / f"{arm}.npz"
-        key = json.dumps([asdict(plan) | {"arms": None}, len(log), fitted.model_version])
+        key = json.dumps([asked_of(plan, arm), len(log), fitted.model_version])
         outcome = read(path, key, arm)
         if outcome is None or found is None:
             began = time.perf_counter()
@@ -141,6 +142,12 @@ def lived(folder: Path, plan: Plan, arms: Sequence[str], store: Path) -> Replay:
         outcomes.append(outcome)
     assert found is not None
     return Replay(tuple(outcomes), found.at, found.start, found.update, K)
+
+
+def asked_of(plan: Plan, arm: str) -> dict[str, Any]:
+    """Give the settings that an arm's outcome follows from."""
+    settings = asdict(plan) | {"arms": None}
+    return settings | {"learn": None} if arm in STILL else settings
 
 
 def split(folder: Path, plan: Plan) -> Log:
