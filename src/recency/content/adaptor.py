@@ -100,12 +100,12 @@ class Adaptor:
         Returns:
             How many items joined: they can be recommended without ever having had an event.
         """
-        self.network.cpu()
         if model.described is None:
+            self.network.cpu()
             known = torch.from_numpy(self.known[: model.n_items])
             follow(model, self.network, known, torch.from_numpy(counts))
-        fold(model)
-        self.network.eval()
+        fold(model)  # where the model is
+        self.network.cpu().eval()
         described = np.flatnonzero(self.known.any(1))
         items.extend(self.items.take(described[described >= model.n_items].tolist()))
         joined = len(items) - model.n_items
