@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from recency.content.pretraining_config import TextPretraining as TextPretraining
     from recency.content.static_text import StaticTextEncoder as StaticTextEncoder
     from recency.content.text import TextEncoder as TextEncoder
+    from recency.content.text_tuning import TextTuning as TextTuning
     from recency.data.catalogue import Catalogue as Catalogue
     from recency.data.cleaning import CleaningConfig as CleaningConfig
     from recency.data.cleaning import clean as clean
@@ -100,6 +101,7 @@ _HOMES = {
     "recency.content.item_vectors": ("ItemVectors",),
     "recency.content.static_text": ("StaticTextEncoder",),
     "recency.content.text": ("TextEncoder",),
+    "recency.content.text_tuning": ("TextTuning",),
     "recency.content.images": ("ImageEncoder", "image_vectors"),
     "recency.content.pretraining": ("pretrain_text",),
     "recency.content.pretraining_config": ("TextPretraining",),

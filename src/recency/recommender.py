@@ -187,7 +187,8 @@ class SequenceRecommender(Asking):
 
         Raises:
             ConfigError: the other's encoder is another one, in any setting; a tracker cannot
-                begin; or ``run_dir`` holds another run.
+                begin; ``run_dir`` holds another run; or an encoder of texts that is to be tuned, or
+                the words for it, are missing.
             DataError: the log has nothing to learn a next item from, or content says nothing of
                 its items.
             TrainingDivergedError: the loss is no longer finite.
@@ -284,7 +285,8 @@ class SequenceRecommender(Asking):
         What the weights have learned of an item stays; content makes the vectors of others.
 
         Args:
-            vectors: Of the kinds that the model was fitted with.
+            vectors: Of the kinds that the model was fitted with. The words of ``items`` are encoded
+                here where the model was fitted with `recency.TextTuning`.
             items: Their attributes, which join the catalogue.
 
         Returns:
@@ -298,8 +300,8 @@ class SequenceRecommender(Asking):
             raise ConfigError(
                 "the model knows items by their events alone; fit it with content=Content(...)."
             )
-        live = self.live
-        added = self.adaptor.take_in(live.model, live.vocabs.items, vectors, items)
+        live, told = self.live, self.adaptor.with_words(vectors, items)
+        added = self.adaptor.take_in(live.model, live.vocabs.items, told, items)
         if items is not None:
             self.catalogue = items if self.catalogue is None else self.catalogue.upsert(items.frame)
         self.model_version = model_version(live.model)

@@ -97,7 +97,7 @@ class Surroundings:
         self.adaptor = None
         if content is not None:
             self.adaptor = Adaptor.fit(content, items, vocabs.items, model.dim, self._seed)
-            self.adaptor.join(model, content)
+            self.adaptor.join(model, content, self._seed)
         if self._domains is not None:
             join(model, domain_codes(vocabs.items, items)[0], self._domains, self._seed)
 

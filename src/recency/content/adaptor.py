@@ -6,6 +6,7 @@ that is described is scored at once, by its content alone.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -16,13 +17,15 @@ from torch import Tensor, nn
 
 from recency.content.features import Content, Features
 from recency.content.item_vectors import ItemVectors
-from recency.content.item_words import Spoken
+from recency.content.item_words import ItemWords, Spoken
 from recency.content.nearness import Places, TextIndex, cosines
+from recency.content.tuned_texts import TextsToTune, TunedTexts
 from recency.data.catalogue import Catalogue
 from recency.data.histories import Ints
 from recency.data.vocab import Id, Vocab
 from recency.nn.inputs import SPECIAL
 from recency.nn.item_content import ItemContent, describe, fold, follow
+from recency.nn.learned_features import learned_features
 from recency.nn.model import SequenceModel
 from recency.nn.scored_items import untie
 
@@ -57,6 +60,7 @@ class Adaptor:
         self.features, self.network = features, network.eval()
         self.items, self.known, self.texts = items, known, texts
         self._places = Places()
+        self._to_tune: TextsToTune | None = None
 
     @classmethod
     def fit(
@@ -79,14 +83,30 @@ class Adaptor:
             torch.manual_seed(seed)
             network = ItemContent(dim, features.widths)
         known, texts = features.of(every, content.vectors, catalogue), content.vectors
-        return cls(features, network, every, known, TextIndex.of(texts, every))
+        found = cls(features, network, every, known, TextIndex.of(texts, every))
+        if content.tuned is not None:
+            found._to_tune = TextsToTune(content.vectors, content.tuned, catalogue, every)
+        return found
 
-    def join(self, model: SequenceModel, content: Content) -> None:
-        """Make a model's item vectors of their rows and content until `settle`, if both learn."""
-        alone = model.experts is None
-        if content.learned == "joint" or (content.learned == "auto" and alone):
+    def join(self, model: SequenceModel, content: Content, seed: int = 0) -> None:
+        """Make a model's item vectors of their rows and content until `settle`, if both learn.
+
+        Args:
+            model: To be trained.
+            content: As in `fit`.
+            seed: Of what an encoder that is tuned learns.
+
+        Raises:
+            ConfigError: such an encoder, or a package for it, is missing.
+        """
+        alone, tune = model.experts is None, self._to_tune
+        if content.learned == "joint" or (content.learned == "auto" and (alone or tune)):
+            learned = None
+            if tune is not None:
+                columns = self.features.columns(tune.name)
+                learned = tune.beside(self.features.whitenings, columns, model.n_items, seed)
             known = torch.from_numpy(self.known[: model.n_items])
-            describe(model, self.network, known, content.hidden)
+            describe(model, self.network, known, content.hidden, learned)
 
     @torch.no_grad()
     def settle(self, model: SequenceModel, items: Vocab, counts: Ints) -> int:
@@ -104,6 +124,7 @@ class Adaptor:
             self.network.cpu()
             known = torch.from_numpy(self.known[: model.n_items])
             follow(model, self.network, known, torch.from_numpy(counts))
+        self._read_tuned(model)
         fold(model)  # where the model is
         self.network.cpu().eval()
         described = np.flatnonzero(self.known.any(1))
@@ -111,6 +132,21 @@ class Adaptor:
         joined = len(items) - model.n_items
         self.fill(model, items, model.n_items)
         return joined
+
+    def _read_tuned(self, model: SequenceModel) -> None:
+        """Read all items by the encoder as it was tuned from now on, if one was."""
+        learned, tune = learned_features(model), self._to_tune
+        if tune is None or model.described is None or not isinstance(learned, TunedTexts):
+            return
+        found = tune.vectors(learned)
+        columns, whitening = self.features.columns(found.name), self.features.whitenings[found.name]
+        self.known[:, columns] = whitening.apply(found.vectors)
+        assert found.source is not None
+        sources = {**self.features.sources, found.name: found.source}
+        self.features = replace(self.features, sources=sources)
+        self.texts.put(found, self.items)
+        model.described.read(torch.from_numpy(self.known[: model.n_items]))
+        self._to_tune = None
 
     @torch.no_grad()
     def fill(self, model: SequenceModel, items: Vocab, start: int) -> None:
@@ -197,6 +233,23 @@ class Adaptor:
         found = np.zeros((len(rows), self.known.shape[1]), np.float32)
         found[rows >= 0] = self.known[rows[rows >= 0]]
         return found
+
+    def with_words(
+        self, vectors: Sequence[ItemVectors], catalogue: Catalogue | None
+    ) -> list[ItemVectors]:
+        """Add the vectors of a catalogue's words that only an encoder that was tuned can give.
+
+        Raises:
+            ConfigError: the encoder is missing, or another one than it was.
+        """
+        given = {one.name for one in vectors}
+        sources = {
+            name: one
+            for name, one in self.features.sources.items()
+            if one.adapter is not None and name not in given
+        }
+        told = [] if catalogue is None else ItemWords(sources).of_items(catalogue)
+        return [*vectors, *told]
 
     def learn(self, vectors: Sequence[ItemVectors], catalogue: Catalogue | None) -> list[Id]:
         """Take in what is known of items, new ones and known ones; what was known of them goes.

@@ -20,6 +20,7 @@ import polars as pl
 
 from recency.content.item_vectors import ItemVectors
 from recency.content.text_source import TextSource
+from recency.content.text_tuning import TextTuning, faults_of
 from recency.content.whitening import Whitening
 from recency.data.catalogue import Catalogue
 from recency.data.vocab import Vocab
@@ -46,6 +47,8 @@ class Content:
         categories: Read the catalogue's categories.
         numbers: Columns of the catalogue with numbers to read. Those that tell nothing are left
             out; a fit warns of those that were asked for by name.
+        tuned: Let the encoder of the texts among ``vectors`` learn with the recommender; None
+            leaves it as it is. Then ``"auto"`` learns jointly, experts or not.
     """
 
     vectors: Sequence[ItemVectors] = ()
@@ -54,6 +57,7 @@ class Content:
     hidden: float = 0.5
     categories: bool = True
     numbers: Sequence[str] = ("price",)
+    tuned: TextTuning | None = None
 
     def __post_init__(self) -> None:
         """Refuse impossible settings, all together."""
@@ -72,6 +76,8 @@ class Content:
                 f"Content(vectors=...): expected different names, found {', '.join(names)}; "
                 f"give each vectors' name a word of its own."
             )
+        if self.tuned is not None:
+            faults += faults_of(self.tuned, self.vectors, self.learned)
         raise_all(faults, ConfigError)
 
 
@@ -145,8 +151,10 @@ class Features:
             catalogue: Has categories and numbers.
 
         Raises:
-            DataError: vectors of another name or width than in training.
+            DataError: vectors of another name or width than in training, or of words by another
+                encoder than the one that was tuned.
         """
+        raise_all(self._untuned(vectors), DataError)
         strangers = sorted({one.name for one in vectors} - set(self.whitenings))
         if strangers:
             raise DataError(
@@ -166,6 +174,25 @@ class Features:
         for name, knots in self.knots.items():
             parts.append(_placed(known, name, knots, len(items)))
         return np.concatenate(parts, axis=1)
+
+    def columns(self, name: str) -> slice:
+        """Tell where the numbers of a feature stand among those of `of`."""
+        widths = self.widths
+        start = sum(list(widths.values())[: list(widths).index(name)])
+        return slice(start, start + widths[name])
+
+    def _untuned(self, vectors: Sequence[ItemVectors]) -> list[str]:
+        """List vectors of words that are not by the tuned encoder, where there is one."""
+        tuned = {name: one for name, one in self.sources.items() if one.adapter is not None}
+        return [
+            f"{one.name}: expected vectors by the text encoder that was tuned with the model "
+            f"({tuned[one.name].identity}), found some by "
+            f"{'another' if one.source is None else one.source.identity}; leave them out, and "
+            f"add_items(items=...) encodes the words itself."
+            for one in vectors
+            if one.name in tuned
+            and (one.source is None or one.source.identity != tuned[one.name].identity)
+        ]
 
     def _marked(self, known: pl.DataFrame | None, n_items: int) -> Floats:
         """Mark the categories of each item; a row is as long as one of whitened numbers."""
@@ -190,7 +217,13 @@ class Features:
             for name, one in self.whitenings.items()
             for part in ("mean", "projection")
         }
-        return whitened | {f"knots.{name}": knots for name, knots in self.knots.items()}
+        adapters = {
+            f"adapter.{name}.{weight}": cells
+            for name, one in self.sources.items()
+            if one.adapter is not None
+            for weight, cells in one.adapter.weights.items()
+        }
+        return whitened | {f"knots.{n}": knots for n, knots in self.knots.items()} | adapters
 
     def facts(self) -> dict[str, Any]:
         """Give the rest of what `restored` needs, as JSON."""
@@ -211,8 +244,18 @@ class Features:
             },
             tuple(facts["categories"]),
             {name: arrays[f"knots.{name}"] for name in facts["numbers"]},
-            {name: TextSource.from_dict(one) for name, one in facts.get("sources", {}).items()},
+            {
+                name: TextSource.from_dict(one, _within(f"adapter.{name}.", arrays))
+                for name, one in facts.get("sources", {}).items()
+            },
         )
+
+
+def _within(start: str, arrays: Mapping[str, Floats]) -> dict[str, Floats]:
+    """Give the arrays whose names start so, without that."""
+    return {
+        n.removeprefix(start): np.array(one) for n, one in arrays.items() if n.startswith(start)
+    }
 
 
 def _table(catalogue: Catalogue, items: Vocab) -> pl.DataFrame:

@@ -36,6 +36,10 @@ class TextIndex:
         made = [one for one in vectors if one.source is not None]
         return cls({one.name: _halves(one.aligned(items)) for one in made})
 
+    def put(self, vectors: ItemVectors, items: Vocab) -> None:
+        """Take in texts of all items that are described, in the place of what was there."""
+        self.vectors[vectors.name] = _halves(vectors.aligned(items))
+
     def take_in(self, vectors: Sequence[ItemVectors], items: Vocab, rows: Ints) -> None:
         """Take in the texts of the items at ``rows``; what was known of them goes.
 

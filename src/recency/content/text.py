@@ -16,13 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from recency.content.sentence_model import BUNDLED, SentenceModel
+from recency.content.text_adapter import TextAdapter
 from recency.errors import ConfigError, raise_all
 
 Floats = npt.NDArray[np.float32]
 Precision = Literal["float32", "bfloat16"]
 Told = Callable[[int], None]  # how many texts more are done
 TOKENS = 1_024  # of a batch, padding included: more fall out of a processor's caches
-_GPU_TOKENS = 32_768  # a GPU wants more at once
+GPU_TOKENS = 32_768  # a GPU wants more at once
 
 
 class Encodes(Protocol):
@@ -58,6 +59,7 @@ class TextEncoder:
         device: ``"cpu"``, ``"cuda"``, …; None takes a GPU where there is one.
         precision: ``"bfloat16"`` rounds the network: faster where the processor has units for it,
             slower where it has none, and vectors move a little.
+        adapter: What a fit has taught the encoder (`recency.TextTuning`).
 
     Raises:
         ConfigError: the packages or the model are missing, or an argument is impossible.
@@ -70,20 +72,23 @@ class TextEncoder:
         max_tokens: int | None = None,
         device: str | None = None,
         precision: Precision = "float32",
+        adapter: TextAdapter | None = None,
     ) -> None:
         _check(max_tokens, precision)
         self.model = SentenceModel.find(model)
         self.max_tokens = min(max_tokens or self.model.max_tokens, self.model.max_tokens)
         self.pooling = self.model.pooling
         self.precision: Precision = precision
+        self.adapter = adapter
         self._device = device
         self._loaded: tuple[Any, Any, Any] | None = None  # tokenizer, network, device
         self._turn = threading.Lock()  # neither loading nor a tokeniser is for two threads
 
     @property
     def identity(self) -> str:
-        """Name model, length and precision by what they compute."""
-        return f"{self.model.identity}-{self.max_tokens}-{self.precision}"
+        """Name model, length, precision and adapter by what they compute."""
+        tuned = "" if self.adapter is None else f"-lora-{self.adapter.identity}"
+        return f"{self.model.identity}-{self.max_tokens}-{self.precision}{tuned}"
 
     @property
     def dim(self) -> int:
@@ -103,7 +108,7 @@ class TextEncoder:
         import torch
 
         tokenizer, network, device = self._load()
-        most = TOKENS if device.type == "cpu" else _GPU_TOKENS
+        most = TOKENS if device.type == "cpu" else GPU_TOKENS
         found = np.zeros((len(texts), network.config.hidden_size), np.float32)
         spoken = [place for place, text in enumerate(texts) if text]
         if done is not None and len(spoken) < len(texts):
@@ -115,7 +120,7 @@ class TextEncoder:
             rows = tokenizer(read, truncation=True, max_length=self.max_tokens)["input_ids"]
         lengths = np.fromiter(map(len, rows), np.int64, len(rows))
         with torch.inference_mode():
-            for batch in _batches(lengths, most):
+            for batch in alike(lengths, most):
                 vectors = self._read([rows[one] for one in batch])
                 found[[spoken[one] for one in batch]] = vectors
                 if done is not None:
@@ -124,26 +129,13 @@ class TextEncoder:
 
     def _read(self, rows: list[list[int]]) -> Floats:
         """Encode one batch of token rows."""
-        import torch
-
+        from recency.content.text_network import padded, text_vectors
         from recency.nn.products import quick_products
 
         tokenizer, network, device = self._load()
-        width = max(map(len, rows))
-        tokens = torch.full((len(rows), width), int(tokenizer.pad_token_id or 0))
-        mask = torch.zeros(len(rows), width, dtype=torch.long)
-        for place, row in enumerate(rows):
-            tokens[place, : len(row)] = torch.tensor(row)
-            mask[place, : len(row)] = 1
-        tokens, mask = tokens.to(device), mask.to(device)
+        tokens, mask = padded(rows, int(tokenizer.pad_token_id or 0), device)
         with quick_products():
-            hidden = network(input_ids=tokens, attention_mask=mask).last_hidden_state.float()
-        if self.pooling == "cls":
-            pooled = hidden[:, 0]
-        else:
-            shown = mask.unsqueeze(-1).to(hidden.dtype)
-            pooled = (hidden * shown).sum(1) / shown.sum(1)
-        vectors: Floats = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
+            vectors: Floats = text_vectors(network, tokens, mask, self.pooling).cpu().numpy()
         return vectors
 
     def _load(self) -> tuple[Any, Any, Any]:
@@ -151,16 +143,18 @@ class TextEncoder:
             if self._loaded is None:
                 import torch
 
-                from recency.content.text_network import load_network
+                from recency.content.text_network import load_network, with_adapter
 
                 tokenizer, network, device = load_network(self.model, self._device)
+                if self.adapter is not None:
+                    network = with_adapter(network, self.adapter)
                 if self.precision == "bfloat16":
                     network = network.to(torch.bfloat16)
                 self._loaded = (tokenizer, network.eval(), device)
             return self._loaded
 
 
-def _batches(lengths: npt.NDArray[np.int64], most: int) -> list[list[int]]:
+def alike(lengths: npt.NDArray[np.int64], most: int) -> list[list[int]]:
     """Group texts of like length, the longest first, so that memory is found out at once."""
     order = np.argsort(-lengths, kind="stable").tolist()
     batches, start = [], 0

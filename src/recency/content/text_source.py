@@ -6,7 +6,7 @@ encoder of that name with other weights is refused, and never mixed in.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 from recency.content.item_texts import TEMPLATE
 from recency.content.static_text import StaticTextEncoder
 from recency.content.text import Encodes, Precision, TextEncoder
+from recency.content.text_adapter import Floats, TextAdapter
 from recency.errors import ConfigError
 
 _TURN = Lock()  # two threads that make one encoder would make two
@@ -32,6 +33,7 @@ class TextSource:
         columns: Of the catalogue, in the order in which they are read.
         max_tokens: Longest text read, in tokens; a table of words has no limit.
         precision: As of `recency.TextEncoder`.
+        adapter: What a fit has taught the network; None where it is as it came.
     """
 
     kind: Literal["network", "static"]
@@ -40,13 +42,15 @@ class TextSource:
     columns: tuple[str, ...] = TEMPLATE
     max_tokens: int | None = None
     precision: Precision = "float32"
+    adapter: TextAdapter | None = None
 
     @classmethod
     def of(cls, encoder: Encodes, columns: Sequence[str]) -> Self | None:
         """Describe an encoder; None for one that Recency does not bring, and cannot make anew."""
         if isinstance(encoder, TextEncoder):
             name, tokens = _lasting(encoder.model.name), encoder.max_tokens
-            return cls("network", name, encoder.identity, tuple(columns), tokens, encoder.precision)
+            how = (tokens, encoder.precision, encoder.adapter)
+            return cls("network", name, encoder.identity, tuple(columns), *how)
         if isinstance(encoder, StaticTextEncoder):
             return cls("static", _lasting(encoder.name), encoder.identity, tuple(columns))
         return None
@@ -60,14 +64,27 @@ class TextSource:
         with _TURN:
             return _made(self)
 
+    def tuned(self, adapter: TextAdapter) -> Self:
+        """Name the same encoder after a fit has taught it."""
+        made = TextEncoder(
+            self.model, max_tokens=self.max_tokens, precision=self.precision, adapter=adapter
+        )
+        return replace(self, identity=made.identity, adapter=adapter)
+
     def to_dict(self) -> dict[str, Any]:
-        """Give all as JSON."""
-        return asdict(self) | {"columns": list(self.columns)}
+        """Give all as JSON, but for the weights of an adapter."""
+        facts = asdict(replace(self, adapter=None)) | {"columns": list(self.columns)}
+        del facts["adapter"]
+        return facts if self.adapter is None else facts | {"rank": self.adapter.rank}
 
     @classmethod
-    def from_dict(cls, facts: Mapping[str, Any]) -> Self:
-        """Read what `to_dict` has given."""
-        return cls(**{**facts, "columns": tuple(facts["columns"])})
+    def from_dict(
+        cls, facts: Mapping[str, Any], weights: Mapping[str, Floats] | None = None
+    ) -> Self:
+        """Read what `to_dict` has given, and the weights of an adapter if there is one."""
+        given = {**facts, "columns": tuple(facts["columns"])}
+        rank = given.pop("rank", None)
+        return cls(**given, adapter=None if rank is None else TextAdapter.of(rank, weights or {}))
 
 
 def encoder_named(name: str) -> Encodes:
@@ -88,7 +105,10 @@ def _made(source: TextSource) -> Encodes:
         encoder = StaticTextEncoder(source.model)
     else:
         encoder = TextEncoder(
-            source.model, max_tokens=source.max_tokens, precision=source.precision
+            source.model,
+            max_tokens=source.max_tokens,
+            precision=source.precision,
+            adapter=source.adapter,
         )
     if encoder.identity != source.identity:
         raise ConfigError(

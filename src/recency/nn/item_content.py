@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from recency.errors import ConfigError
 from recency.nn.inputs import SPECIAL
+from recency.nn.learned_features import LearnedFeatures
 
 if TYPE_CHECKING:
     from recency.nn.model import SequenceModel
@@ -79,12 +80,19 @@ class Described(nn.Module):
         content: Learns with the model.
         features: [n_items, widths] of the model's items.
         hidden: Share of items that lose their id row in each step of training, in [0, 1).
+        learned: Makes features anew as it learns with the model; None leaves them as they are.
 
     Raises:
         ConfigError: features are of another width, or ``hidden`` is impossible.
     """
 
-    def __init__(self, content: ItemContent, features: Tensor, hidden: float = 0.2) -> None:
+    def __init__(
+        self,
+        content: ItemContent,
+        features: Tensor,
+        hidden: float = 0.2,
+        learned: LearnedFeatures | None = None,
+    ) -> None:
         super().__init__()
         if not 0 <= hidden < 1:
             raise ConfigError(f"hidden: expected a share in [0, 1), found {hidden!r}.")
@@ -100,6 +108,29 @@ class Described(nn.Module):
         self.register_buffer("known", features.ne(0).any(1), persistent=False)
         self.features: Tensor
         self.known: Tensor
+        self._studied: Tensor | None = None  # features of this step, some with gradients
+        self.learned = learned
+        if learned is not None:
+            self.features = features.clone()  # the rows that change are this model's own
+            renewed = self.register_load_state_dict_post_hook
+            renewed(lambda *_: self.renew())  # type: ignore[no-untyped-call]  # theirs is untyped
+
+    def renew(self) -> None:
+        """Bring features to what the weights say now."""
+        self._studied = None
+        if self.learned is not None:
+            self.learned.renew(self.features)
+
+    def read(self, features: Tensor) -> None:
+        """Take features [n_items, widths] that nothing makes anew from now on."""
+        self._studied = self.learned = None
+        self.features.copy_(features)
+
+    def study(self, *items: Tensor) -> None:
+        """Let features of some of these items carry gradients, until called again."""
+        if self.learned is not None:
+            rows = torch.cat([one.flatten().long() for one in items])
+            self._studied = self.learned.study(self.features, rows)
 
     def draw(self) -> None:
         """Choose the items that lose their id rows until the next call: none, but in training."""
@@ -110,20 +141,28 @@ class Described(nn.Module):
 
     def vectors(self, ids: Tensor) -> Tensor:
         """Give item vectors for id rows, both [special + n_items, dim]."""
-        rows, (vectors, _) = ids[SPECIAL:], self.content(self.features)
+        rows, (vectors, _) = ids[SPECIAL:], self.content(self._now)
         return torch.cat((ids[:SPECIAL], vectors + self._shown(rows)))
 
     def biases(self, ids: Tensor) -> Tensor:
         """Give biases for those of the ids, both [n_items]."""
-        found: Tensor = self.content(self.features)[1] + self._shown(ids[:, None])[:, 0]
+        found: Tensor = self.content(self._now)[1] + self._shown(ids[:, None])[:, 0]
         return found
+
+    @property
+    def _now(self) -> Tensor:
+        return self.features if self._studied is None else self._studied
 
     def _shown(self, rows: Tensor) -> Tensor:
         return rows if self._kept is None else rows * self._kept
 
 
 def describe(
-    model: "SequenceModel", content: ItemContent, features: Tensor, hidden: float = 0.2
+    model: "SequenceModel",
+    content: ItemContent,
+    features: Tensor,
+    hidden: float = 0.2,
+    learned: LearnedFeatures | None = None,
 ) -> None:
     """Make a model's item vectors of id rows and content from now on, until `fold`.
 
@@ -131,7 +170,7 @@ def describe(
         model: Its table must be trained as a whole, not row by row.
         content: Learns with the model.
         features: [n_items, widths] of the model's items.
-        hidden: See `Described`.
+        hidden, learned: See `Described`.
 
     Raises:
         ConfigError: features are not as many as items, or an argument is impossible.
@@ -140,7 +179,7 @@ def describe(
         raise ConfigError(
             f"expected features of the model's {model.n_items} items, found {len(features)} rows."
         )
-    model.described = Described(content, features, hidden).to(model.bias.device)
+    model.described = Described(content, features, hidden, learned).to(model.bias.device)
 
 
 @torch.no_grad()

@@ -133,6 +133,8 @@ def run_key(
     config: TrainConfig, seed: int, since: int | None, histories: Histories, model: nn.Module
 ) -> Facts:
     """Tell, as JSON, everything that decides what a run ends with."""
+    described = getattr(model, "described", None)
+    learned = None if described is None else described.learned
     heads = [[one.name, one.weight] for one in getattr(model, "heads", ())]
     return {
         "seed": seed,
@@ -140,6 +142,7 @@ def run_key(
         "histories": digest_histories(histories),
         "weights": digest_tensors(model.state_dict()),
         **({"heads": heads} if heads else {}),
+        **({} if learned is None else {"tuned": learned.facts()}),
         **config.what_is_learned(),
     }
 

@@ -17,6 +17,7 @@ from dataclasses import replace
 import torch
 
 from recency.errors import ConfigError, raise_all
+from recency.nn.learned_features import learned_features
 from recency.nn.model import SequenceModel
 from recency.training.config import DRAWN, Loss, Precision, TrainConfig
 from recency.training.memory import free_bytes, gb, softmax_bytes
@@ -71,6 +72,8 @@ def settle(
             f"precision {config.precision!r}: this processor has no instructions for bfloat16, "
             "without which it would be slower than float32; trained in float32.",
         )
+    if (learned := learned_features(model)) is not None:
+        choices.append(learned.cost)
     for choice in choices:
         log.info(choice)
     return settled, tuple(choices), notes

@@ -24,6 +24,7 @@ from recency.data.tallies import Ledger
 from recency.errors import DataError, raise_all
 from recency.nn.head import Head, Lessons
 from recency.nn.inputs import Tensors
+from recency.nn.learned_features import learned_features
 from recency.nn.model import SequenceModel
 
 _READ = 50  # newest events of a history that is read for its end only
@@ -240,16 +241,17 @@ def weighed(head: Head, loss: Tensor) -> Tensor:
 
 
 def clip_apart(model: SequenceModel, most: float) -> Tensor:
-    """Clip gradients of heads by their own norm, so that they never weaken the others'.
+    """Clip gradients of heads, and of what makes features, so that they never weaken the others'.
 
     Returns:
         The norm of all of them together.
     """
-    if not len(model.heads):
+    learned = learned_features(model)
+    if not len(model.heads) and learned is None:
         return nn.utils.clip_grad_norm_(model.parameters(), most)
-    own = list(model.heads.parameters())
-    theirs = {id(one) for one in own}
+    apart = [list(model.heads.parameters()), [] if learned is None else list(learned.parameters())]
+    theirs = {id(one) for part in apart for one in part}
     rest = [one for one in model.parameters() if id(one) not in theirs]
-    norms = [nn.utils.clip_grad_norm_(part, most) for part in (rest, own)]
+    norms = [nn.utils.clip_grad_norm_(part, most) for part in (rest, *apart) if part]
     both: Tensor = torch.linalg.vector_norm(torch.stack(norms))
     return both

@@ -24,6 +24,7 @@ from recency.data.histories import Histories
 from recency.errors import TrainingDivergedError
 from recency.nn.evidence import EvidenceTable
 from recency.nn.inputs import Tensors
+from recency.nn.learned_features import renew, study
 from recency.nn.losses import Sample
 from recency.nn.model import SequenceModel
 from recency.nn.powers import half_softmax
@@ -219,6 +220,7 @@ class _Run:
         self.states = CarriedStates(self.model, batches)
         varied = np.random.default_rng(words[2])
         self.heads.begin(epoch + 1)
+        renew(self.model, epoch)
         self.model.train()
         n_targets = windows.n_targets * self.balance.growth
         total, began = 0.0, time.perf_counter()
@@ -256,6 +258,7 @@ class _Run:
         batch = Tensors.from_batch(part.batch, self.device)
         lap("reading", len(part.targets))
         sample = self.sampler.draw(targets)
+        study(self.model, batch.items, targets, *([] if sample is None else [sample.items]))
         self.heads.read_ahead(part)
         with lent_rows(self.optimizer, self.model, batch, targets, sample) as (read, drawn):
             loss, beside = self._losses(part, read, targets, drawn, rng)
@@ -305,6 +308,7 @@ class _Run:
 
     def _judge(self) -> float:
         assert self.plan.newest is not None and self.plan.arrivals is not None
+        renew(self.model)
         if self.evidence is None:
             return validation_ndcg(self.model, self.plan.newest, VALID_TOKENS)
         if self.trial is None:

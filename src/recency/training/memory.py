@@ -17,6 +17,7 @@ from torch import Tensor
 
 from recency.errors import ConfigError
 from recency.nn.inputs import Tensors
+from recency.nn.learned_features import learned_features
 from recency.nn.model import SequenceModel
 from recency.nn.powers import CELLS, CHUNK, KEPT_CELLS
 from recency.training.config import TrainConfig
@@ -110,6 +111,8 @@ def refuse_too_large(
 def advice_for(model: SequenceModel, config: TrainConfig) -> str:
     """Name the settings that make a step smaller, the most useful first."""
     advice = [f"max_len={config.max_len}", f"the encoder's dim={model.dim}"]
+    if learned_features(model) is not None:
+        advice.append("TextTuning(texts_per_step=...)")
     if config.loss == "softmax":
         other = f"take TrainConfig(loss='sampled') in place of all {model.n_items:,} items"
     else:

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from recency.nn.learned_features import learned_features
 from recency.nn.model import SequenceModel
 from recency.training.config import TrainConfig
 from recency.training.row_optimizer import RowAdamW
@@ -20,17 +21,28 @@ def make_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimiz
 
     With ``config.item_updates="rows"`` item vectors move, and decay, when a batch touches them.
     """
-    heads = getattr(model, "heads", None)
-    own = set() if heads is None else {id(p) for p in heads.parameters()}
+    paces = _paces(model, config)
     parameters = [p for p in model.parameters() if p.requires_grad]
-    groups = _groups([p for p in parameters if id(p) not in own], config.weight_decay, 1.0)
-    if own:
-        groups += _groups([p for p in parameters if id(p) in own], config.weight_decay, HEADS_PACE)
+    groups: list[dict[str, Any]] = []
+    for pace in dict.fromkeys((1.0, *paces.values())):
+        part = [p for p in parameters if paces.get(p, 1.0) == pace]
+        groups += _groups(part, config.weight_decay, pace)
     settings: dict[str, Any] = {"lr": config.lr, "betas": (0.9, 0.98), "fused": True}
     if config.item_updates == "rows":
         assert isinstance(model, SequenceModel)
         return RowAdamW(model, groups, **settings)
     return torch.optim.AdamW(groups, **settings)
+
+
+def _paces(model: nn.Module, config: TrainConfig) -> dict[nn.Parameter, float]:
+    """Give the share of the learning rate that parameters of a pace of their own learn at."""
+    if not isinstance(model, SequenceModel):
+        return {}
+    learned = learned_features(model)
+    paces = dict.fromkeys(model.heads.parameters(), HEADS_PACE)
+    if learned is not None:
+        paces |= dict.fromkeys(learned.parameters(), learned.learning_rate / config.lr)
+    return paces
 
 
 def _groups(parameters: list[nn.Parameter], decay: float, pace: float) -> list[dict[str, Any]]:
