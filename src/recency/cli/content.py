@@ -9,8 +9,10 @@ from recency.cli.run_config import ContentSection
 from recency.errors import ConfigError
 
 if TYPE_CHECKING:
+    from recency.content.encoding import Progress
     from recency.content.features import Content
     from recency.content.item_vectors import ItemVectors
+    from recency.content.text_tuning import TextTuning
     from recency.data.catalogue import Catalogue
 
 
@@ -23,6 +25,7 @@ def content_of(section: ContentSection, catalogue: "Catalogue | None") -> "Conte
     """
     from recency.content.features import Content
 
+    tuned = _tuning_of(section)  # first: what is wrong with it shall not wait for texts
     vectors = [] if section.text is None else [_of_texts(section, section.text, catalogue)]
     vectors += [_read(file, catalogue) for file in section.vectors]
     return Content(
@@ -32,7 +35,23 @@ def content_of(section: ContentSection, catalogue: "Catalogue | None") -> "Conte
         hidden=section.hidden,
         categories=section.categories,
         numbers=section.numbers,
+        tuned=tuned,
     )
+
+
+def showing(content: "Content | None", progress: "Progress") -> "Content | None":
+    """Have a fit tell of texts that it encodes anew, if it does."""
+    if content is None or content.tuned is None:
+        return content
+    return replace(content, tuned=replace(content.tuned, progress=progress))
+
+
+def _tuning_of(section: ContentSection) -> "TextTuning | None":
+    if section.tuned is None:
+        return None
+    from recency.content.text_tuning import TextTuning
+
+    return TextTuning(**vars(section.tuned), cache=section.cache)
 
 
 def _of_texts(

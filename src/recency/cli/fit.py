@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from recency.cli import options, output
-from recency.cli.content import content_of
+from recency.cli.content import content_of, showing
 from recency.cli.ensemble import fit_ensemble, refuse_beside_ensemble
-from recency.cli.progress import training_bar
+from recency.cli.progress import fit_bars
 from recency.cli.reading import items_of, log_to_learn, people_of
 from recency.cli.run_config import RunConfig
 from recency.cli.run_flags import run_of
@@ -80,9 +80,9 @@ def fit(
     log, catalogue = log_to_learn(file, settings), items_of(items)
     known = None if settings.content is None else content_of(settings.content, catalogue)
     began = perf_counter()
-    with training_bar() as progress:
+    with fit_bars() as (progress, texts):
         recommender.fit(
-            log, catalogue, progress, content=known, init_from=init_from,
+            log, catalogue, progress, content=showing(known, texts), init_from=init_from,
             init_items=init_from is not None, tracker=trackers, users=people,
         )  # fmt: skip
     recommender.save(out)

@@ -29,6 +29,13 @@ _STAGES = {
 @contextmanager
 def training_bar() -> Iterator["TrainingProgress"]:
     """Show epochs, loss, the newest judgement and the time left; give the callback for it."""
+    with fit_bars() as (show, _):
+        yield show
+
+
+@contextmanager
+def fit_bars() -> Iterator[tuple["TrainingProgress", "EncodingProgress"]]:
+    """Show the same, and texts that are encoded anew meanwhile; give the callbacks for both."""
     with _bar(TextColumn("{task.fields[facts]}")) as bar:
         stages: dict[str, int] = {}
 
@@ -46,7 +53,14 @@ def training_bar() -> Iterator["TrainingProgress"]:
                 f"at most {left} left",
             )
 
-        yield show
+        def show_texts(done: int, texts: int) -> None:
+            name = "Encoding texts anew"
+            if name not in stages:
+                stages[name] = bar.add_task(name, total=texts, facts="")
+            facts = f"{done:,} of {texts:,}"
+            bar.update(stages[name], completed=done, total=texts, facts=facts)  # type: ignore[arg-type]  # rich's TaskID is an int
+
+        yield show, show_texts
 
 
 @contextmanager

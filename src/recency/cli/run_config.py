@@ -8,7 +8,7 @@
 [experts]   see recency.ExpertConfig
 [domains]   see recency.DomainConfig: several catalogues in one log
 [profiles]  see recency.ProfileConfig: what is made of recency fit --users
-[content]   text, vectors and more: what items are known by beside their events
+[content]   text, vectors and more: what items are known by; [content.tuned]: texts learn too
 [training]  see recency.TrainConfig; [training.augmentation] and [training.contrast] for small logs
 [ensemble]  seeds, encoders, baselines, fusion, valid_share: several models that answer as one
 [evaluate]  k, history, repeats, reading, ties, targets, max_targets
@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, fields, is_dataclass
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from recency.errors import ConfigError, raise_all
 
@@ -77,6 +77,16 @@ class ModelSection:
 
 
 @dataclass(frozen=True)
+class TunedSection:
+    """Let the text encoder learn with the recommender; see `recency.TextTuning`."""
+
+    rank: int = 8
+    learning_rate: float = 1e-3
+    epochs: int = 3
+    texts_per_step: int = 32
+
+
+@dataclass(frozen=True)
 class ContentSection:
     """Say what items are known by beside their events; see `recency.Content`.
 
@@ -87,7 +97,7 @@ class ContentSection:
         vectors: Files of vectors, Parquet with ``item_id`` and ``vector``, or ``.npy`` in the order
             of the item file.
         cache: Folder that keeps vectors of texts, so that a second fit encodes nothing.
-        dims, learned, hidden, categories, numbers: As of `recency.Content`.
+        dims, learned, hidden, categories, numbers, tuned: As of `recency.Content`.
     """
 
     text: str | None = None
@@ -99,6 +109,7 @@ class ContentSection:
     hidden: float = 0.5
     categories: bool = True
     numbers: list[str] = field(default_factory=lambda: ["price"])
+    tuned: TunedSection | None = None
 
 
 @dataclass(frozen=True)
@@ -314,8 +325,7 @@ def _told(error: Any, name: str) -> str:
     if error["type"] == "value_error":
         return str(error["ctx"]["error"])
     place = [str(one) for one in error["loc"]]
-    nested = place[:1] in (["augmentation"], ["contrast"])
-    key = ".".join([name, *place[: 2 if nested else 1]])
+    key = ".".join([name, *place[: 2 if place[0] in ("augmentation", "contrast", "tuned") else 1]])
     return f"{key}={error['input']!r}: {error['msg'][:1].lower()}{error['msg'][1:]}."
 
 
@@ -324,17 +334,17 @@ def _strangers(kind: type, table: Mapping[str, Any], prefix: str) -> list[str]:
     faults = _unknown_keys(table, [one.name for one in fields(kind)], prefix)
     for one in fields(kind):
         inside = table.get(one.name)
-        if is_dataclass(one.default) and isinstance(inside, dict):
-            faults += _strangers(type(one.default), inside, f"{prefix}{one.name}.")
+        for below in (type(one.default), *get_args(one.type)):
+            if isinstance(below, type) and is_dataclass(below) and isinstance(inside, dict):
+                faults += _strangers(below, inside, f"{prefix}{one.name}.")
     return faults
 
 
 def _unknown_keys(table: Mapping[str, Any], known: list[str], prefix: str) -> list[str]:
     """Name keys that are not known, each with the nearest one that is."""
     faults = []
-    for key in table:
-        if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f"did you mean {prefix}{near[0]}? " if near else ""
-            faults.append(f"unknown key {prefix}{key}; {hint}Known: {', '.join(sorted(known))}.")
+    for key in (one for one in table if one not in known):
+        near = get_close_matches(key, known, n=1)
+        hint = f"did you mean {prefix}{near[0]}? " if near else ""
+        faults.append(f"unknown key {prefix}{key}; {hint}Known: {', '.join(sorted(known))}.")
     return faults
