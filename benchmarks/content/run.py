@@ -35,6 +35,7 @@ STORE = ROOT / "runs" / "content"
 SEEDS = (0, 1, 2)
 IDS, CONTENT, CATEGORIES = "tide, ids only", "tide, ids and content", "category-popularity"
 ALONE = ", encoder alone"
+TUNED = ", tuned"  # the encoder of the texts learns too, with what `recency.TextTuning` sets
 # Not searched: drawn negatives, chosen before on the newest slice of training, left ids
 # undertrained on ml-latest-2k, so both logs learn by the exact loss.
 SETTINGS: dict[str, dict[str, Any]] = {
@@ -60,7 +61,7 @@ def main() -> None:
             name, seed = arguments.one
             fit_one(described(folder), name, int(seed), arguments.store, arguments.dirty)
             continue
-        for name, seed in wanted(arguments.seeds, arguments.alone):
+        for name, seed in wanted(arguments, arguments.seeds):
             if not path_of(arguments.store, folder.name, name, seed).exists():
                 command = [sys.executable, "-m", "benchmarks.content.run", str(folder)]
                 one = ["--one", name, str(seed), "--store", str(arguments.store)]
@@ -81,17 +82,24 @@ def parse() -> argparse.Namespace:
     parser.add_argument(
         "--alone", choices=("also", "only"), help="encoders without experts, too or nothing else"
     )
+    parser.add_argument(
+        "--tuned", action="store_true", help="encoders alone with tuned texts, too; with --alone"
+    )
     parser.add_argument("--one", nargs=2, metavar=("MODEL", "SEED"), help=argparse.SUPPRESS)
     parser.add_argument("--store", type=Path, default=STORE)
     parser.add_argument("--no-record", action="store_true")
     parser.add_argument("--dirty", action="store_true", help="an uncommitted tree is marked")
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.tuned and arguments.alone is None:
+        parser.error("--tuned compares encoders alone: say --alone also, or --alone only")
+    return arguments
 
 
-def wanted(seeds: list[int], alone: str | None) -> list[tuple[str, int]]:
+def wanted(arguments: argparse.Namespace, seeds: list[int]) -> list[tuple[str, int]]:
     """List models and seeds; what has no chance in it is fitted once."""
-    names = [] if alone == "only" else [IDS, CONTENT]
-    names += [] if alone is None else [IDS + ALONE, CONTENT + ALONE]
+    names = [] if arguments.alone == "only" else [IDS, CONTENT]
+    names += [] if arguments.alone is None else [IDS + ALONE, CONTENT + ALONE]
+    names += [CONTENT + TUNED + ALONE] if arguments.tuned else []
     return [(CATEGORIES, 0), *((name, seed) for seed in seeds for name in names)]
 
 
@@ -114,7 +122,8 @@ def fit_one(log: Described, name: str, seed: int, store: Path, dirty: bool) -> N
     said = {
         "train_seconds": seconds,
         "peak_mb": peak_mb(),
-        "command": f"python -m benchmarks.content.run DATA/{log.data}",
+        "command": f"python -m benchmarks.content.run DATA/{log.data}"
+        + (" --alone only --tuned" if TUNED in name else ""),
         "commit": commit(dirty=dirty),  # of the tree as it is now, not as it may be later
         "machine": machine(),
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
@@ -136,7 +145,8 @@ def fitted(log: Described, name: str, seed: int, store: Path) -> Recommender:
     content = None
     if name.startswith(CONTENT):
         vectors = rc.ItemVectors.of_texts(log.items, rc.TextEncoder(), cache=store / "vectors")
-        content = rc.Content([vectors], numbers=YEARS)
+        tuned = rc.TextTuning(cache=store / "vectors") if TUNED in name else None
+        content = rc.Content([vectors], numbers=YEARS, tuned=tuned)
     model = rc.SequenceRecommender(
         rc.Tide(dim=64),
         training=rc.TrainConfig(**SETTINGS.get(log.data, {})),
@@ -161,7 +171,7 @@ def rows_of(data: str, arguments: argparse.Namespace) -> list[Row]:
     """Make a row of each fit and part; of content, with what it gains over ids only."""
     kept = {
         one: dict(np.load(path_of(arguments.store, data, *one)))
-        for one in wanted(arguments.seeds, arguments.alone)
+        for one in wanted(arguments, arguments.seeds)
     }
     rows = []
     for (name, seed), found in kept.items():
@@ -170,7 +180,7 @@ def rows_of(data: str, arguments: argparse.Namespace) -> list[Row]:
             chosen = (found["known"] >= least) & (found["known"] <= most)
             metrics = {"ndcg@10": float(found["ndcg"][chosen].mean())}
             if name.startswith(CONTENT):
-                ids = kept[name.replace(CONTENT, IDS), seed]
+                ids = kept[ids_beside(name), seed]
                 categories = kept[CATEGORIES, 0]
                 metrics |= compared(found, ids, categories, chosen)
             rows.append({
@@ -179,6 +189,11 @@ def rows_of(data: str, arguments: argparse.Namespace) -> list[Row]:
                 "n_targets": int(chosen.sum()), **said,
             })  # fmt: skip
     return rows + (across_seeds(data, kept, arguments) if len(arguments.seeds) > 1 else [])
+
+
+def ids_beside(name: str) -> str:
+    """Name the model of ids only that a model with content is set against."""
+    return name.replace(CONTENT, IDS).replace(TUNED, "")
 
 
 def compared(found: Any, ids: Any, categories: Any, chosen: Any) -> dict[str, float]:
@@ -195,11 +210,11 @@ def compared(found: Any, ids: Any, categories: Any, chosen: Any) -> dict[str, fl
 def across_seeds(data: str, kept: Any, arguments: argparse.Namespace) -> list[Row]:
     """Average each target over the seeds, and compare these."""
     rows = []
-    names = [name for name, _ in wanted(arguments.seeds[:1], arguments.alone)]
+    names = [name for name, _ in wanted(arguments, arguments.seeds[:1])]
     for name in [one for one in names if one.startswith(CONTENT)]:
         mine, ids = (
             {**kept[one, arguments.seeds[0]], "ndcg": mean_of(kept, one, arguments.seeds)}
-            for one in (name, name.replace(CONTENT, IDS))
+            for one in (name, ids_beside(name))
         )
         made = json.loads(str(kept[name, arguments.seeds[-1]]["said"]))
         for part, (least, most) in PARTS.items():
