@@ -5,7 +5,6 @@ closed after the last answer, so that what was acknowledged is written and what 
 """
 
 import errno
-import gc
 import signal
 import socket
 import ssl
@@ -23,6 +22,7 @@ from starlette.applications import Starlette
 
 from recency.errors import ConfigError
 from recency.serving.connections import bounded
+from recency.serving.garbage import Garbage
 from recency.serving.limits import ConnectionLimits
 
 _DRAIN_SECONDS = 10
@@ -116,17 +116,18 @@ def run(
     limits = ConnectionLimits() if limits is None else limits
     _raise_file_limit(limits.connections)
     sys.setswitchinterval(_TURN_SECONDS)
-    # What was loaded stays for good. Left among the rest, each full garbage collection would walk
-    # through all of it, and every request of that moment would wait.
-    gc.collect()
-    gc.freeze()
-    server = _Server(_config(app, limits, tls), app, stop_delay)
+    garbage = Garbage()
+    server = _Server(_config(app, limits, tls), app, stop_delay, garbage)
     # From here on a signal ends the server, not the process: the engine is closed afterwards.
     # uvicorn sets the same, and raises the signal once more when it has drained; that is harmless.
     for one in (signal.SIGTERM, signal.SIGINT):
         signal.signal(one, server.handle_exit)
-    with suppress(KeyboardInterrupt):
-        server.run(sockets=list(taken))
+    garbage.begin()
+    try:
+        with suppress(KeyboardInterrupt):
+            server.run(sockets=list(taken))
+    finally:
+        garbage.end()
 
 
 @contextmanager
@@ -178,11 +179,13 @@ def _config(app: Starlette, limits: ConnectionLimits, tls: Tls | None = None) ->
 
 
 class _Server(uvicorn.Server):
-    """Turn readiness red and wait a moment before the end."""
+    """Turn readiness red and wait a moment before the end; search for garbage in between."""
 
-    def __init__(self, config: uvicorn.Config, app: Starlette, delay: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, app: Starlette, delay: float, garbage: Garbage
+    ) -> None:
         super().__init__(config)
-        self._app, self._delay = app, delay
+        self._app, self._delay, self._garbage = app, delay, garbage
         self._stop_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -193,6 +196,8 @@ class _Server(uvicorn.Server):
             self._app.state.stopping = True
 
     async def on_tick(self, counter: int) -> bool:
+        state = self.server_state
+        self._garbage.look(state.total_requests, bool(state.tasks))
         due = self._stop_at is not None and time.monotonic() >= self._stop_at
         return await super().on_tick(counter) or due
 
