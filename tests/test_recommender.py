@@ -151,6 +151,19 @@ def test_selections(fitted: SequenceRecommender) -> None:
         fitted.recommend(["u0"], categories=["tea"])
 
 
+def test_what_each_had_is_left_out_of_its_own_list_alone(own: SequenceRecommender) -> None:
+    """Whoever asks beside whom, in whatever order, some of them twice or not known."""
+    users = ["u7", "stranger", "u0", "u7", "u11", "u3"]
+    own.observe([after(cycle_log(), user_id="u3")])
+    for at in (START + timedelta(hours=2), START + timedelta(hours=1, seconds=5), None):
+        together = own.recommend(users, 5, at=at, repeats=False)
+        for user, items in zip(users, together.items, strict=True):
+            assert items == own.recommend([user], 5, at=at, repeats=False).items[0]
+            had = own.history(user) if at is None else own.history(user, at=at)
+            assert not set(items) & set(had["item_id"])
+    assert together.items[1] and not together.items[0]
+
+
 def test_a_visitor_without_a_name_is_answered_like_a_user_with_that_history(
     fitted: SequenceRecommender,
 ) -> None:

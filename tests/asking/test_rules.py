@@ -44,14 +44,14 @@ class GivenScores:
         wide[:N] = self.given
         return np.tile(wide, (len(users), 1)), np.zeros(len(users), bool)
 
-    def shortlist(self, users: Any, at: int, m: int, allowed: Any = None, repeats: bool = True):
+    def shortlist(self, users: Any, at: int, m: int, allowed: Any = None, seen: Any = None):
         if not self.by_shortlist:
             return None
         scores, fallback = self.scores(users, at)
         if allowed is not None:
             scores[:, ~allowed] = -np.inf
-        if not repeats:
-            scores[:, self.seen(users, at).items[:1]] = -np.inf
+        if seen is not None:
+            scores[:, seen.items[:1]] = -np.inf
         return *top_k(scores, m), fallback
 
     def seen(self, users: Any, at: int) -> Histories:

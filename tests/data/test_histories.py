@@ -81,11 +81,19 @@ def test_stops_before_is_a_binary_search_in_each_slice(
     rows: list[tuple[int, int, int]], second: int
 ) -> None:
     h = build(log_of(rows))
-    users = np.arange(h.n_users)
-    stops = h.stops_before(users, np.full(h.n_users, second * 1_000_000))
-    for user, stop in enumerate(stops):
+    users = np.tile(np.arange(h.n_users), 20)  # many are searched all at once, few one by one
+    stops = h.stops_before(users, np.full(len(users), second * 1_000_000))
+    few = h.stops_before(users[: h.n_users], np.full(h.n_users, second * 1_000_000))
+    assert np.array_equal(stops, np.tile(few, 20))
+    for user, stop in enumerate(few):
         times = h.times[h.offsets[user] : h.offsets[user + 1]]
         assert stop - h.offsets[user] == (times < second * 1_000_000).sum()
+
+
+def test_to_cut_nothing_copies_nothing() -> None:
+    h = build(log_of(ROWS))
+    assert h.cut(h.offsets[1:]) is h
+    assert h.cut(h.offsets[:-1]).n_events == 0
 
 
 @given(st.lists(EVENT, min_size=1, max_size=40))

@@ -286,7 +286,7 @@ class Asking(ABC):
         width = self.rules.width(k, chosen, scene)
         if not width:
             return None
-        few = self.live.shortlist(users, scene.at, width, scene.allowed, chosen.repeats)
+        few = self.live.shortlist(users, scene.at, width, scene.allowed, scene.seen)
         if few is None:
             return None
         items, scores, fallback = few

@@ -59,7 +59,7 @@ class Live(Protocol):
         at: int,
         m: int,
         allowed: Flags | None = None,
-        repeats: bool = True,
+        seen: Histories | None = None,
     ) -> Shortlisted | None:
         """Give the items that `scores` would rank first; None where everything has to be scored."""
         ...

@@ -89,7 +89,12 @@ class LiveEnsemble:
         return self._scores(histories, at, lambda model: model.scores(there, at)[0])
 
     def shortlist(
-        self, users: Ints, at: int, m: int, allowed: Flags | None = None, repeats: bool = True
+        self,
+        users: Ints,
+        at: int,
+        m: int,
+        allowed: Flags | None = None,
+        seen: Histories | None = None,
     ) -> Shortlisted | None:
         """Give None: an item may come first that no member ranks first, so all are scored."""
         return None

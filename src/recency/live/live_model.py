@@ -29,7 +29,7 @@ from recency.live.observed import Observed
 from recency.live.recall import Recall
 from recency.live.scoring import Scoring
 from recency.live.segments import Segments, recounted
-from recency.live.shortlists import Wanted
+from recency.live.shortlists import Wanted, seen_by
 from recency.live.states import States, outputs_at
 from recency.nn.fading import OWN_WINDOW
 from recency.nn.memories import Memories
@@ -210,7 +210,7 @@ class LiveModel:
         at: int,
         m: int,
         allowed: npt.NDArray[np.bool_] | None = None,
-        repeats: bool = True,
+        seen: Histories | None = None,
     ) -> tuple[Ints, Floats, npt.NDArray[np.bool_]] | None:
         """Give the best items of users as of an instant: those that `scores` would rank first.
 
@@ -219,7 +219,7 @@ class LiveModel:
             at: Microseconds; events at or after it are not seen.
             m: Most items a user.
             allowed: [items known] what may be given; None for all.
-            repeats: Whether items of a user's history may come again.
+            seen: n histories of these users, whose items may not come again; None lets them.
 
         Returns:
             Item rows [n, m], best first, -1 where there are no more, their scores, -inf there, and
@@ -235,7 +235,7 @@ class LiveModel:
         fallback = ~np.isin(users, asked)
         items, scores = np.full((len(users), m), -1), np.full((len(users), m), -np.inf, np.float32)
         if len(asked):
-            wanted = Wanted(m, n_items, allowed, None if repeats else self.seen(asked, at))
+            wanted = Wanted(m, n_items, allowed, seen_by(asked, users, seen))
             parts, memories = [part[there] for part in newest], self._memories(at)
             found = self.scoring.best(asked, parts, at, wanted, self.timelines, memories)
             place = np.searchsorted(asked, users[~fallback])
@@ -284,8 +284,7 @@ class LiveModel:
         """Give what users did before an instant, one history a row, empty for strangers."""
         histories = self.timelines.histories(np.maximum(users, 0))
         stops = histories.stops_before(np.arange(len(users)), np.full(len(users), at))
-        starts = histories.offsets[:-1]
-        return histories.cut(np.where(users < 0, starts, stops))
+        return histories.cut(np.where(users < 0, histories.offsets[:-1], stops))
 
     def events_of(self, user: int, at: int) -> pl.DataFrame:
         """List one user's events before an instant with outside ids, oldest first."""

@@ -133,6 +133,14 @@ class Shortlists:
         return memories.mix(voices, row, chances)[None]
 
 
+def seen_by(asked: Ints, users: Ints, seen: Histories | None) -> Histories | None:
+    """Give the histories of some users, ascending, out of those of users [n] in any order."""
+    if seen is None or np.array_equal(asked, users):
+        return seen
+    order = np.argsort(users, kind="stable")
+    return seen.select(order[np.searchsorted(users, asked, sorter=order)])
+
+
 def _blocks(n: int, n_items: int) -> list[slice]:
     step = max(1, _CELLS // max(1, n_items))
     return [slice(start, start + step) for start in range(0, n, step)]
