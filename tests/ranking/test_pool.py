@@ -1,6 +1,7 @@
 """A pool of all items and a pool of shortlists that hold all items obey rules alike."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,17 @@ def test_a_shortlist_of_everything_is_everything(scores, allowed, item) -> None:
         change(dense)
         change(short)
         alike(dense, short)
+
+
+@pytest.mark.parametrize("n_events", [2, 10_000, 50_000])
+def test_what_was_had_leaves_a_shortlist_however_long_the_history(n_events) -> None:
+    """The first list's owner had items 7 and 2, and one that nobody knows; the second's nothing."""
+    items = np.tile(np.array([2, 5, 9, 7, 1, -1]), (2, 1))
+    pool = Pool(np.tile(np.array([6, 5, 4, 3, 2, -np.inf], np.float32), (2, 1)), items)
+    had = np.tile(np.array([7, 2], np.int32), n_events // 2)
+    had = np.append(had, np.int32(-1))
+    pool.drop(Histories(np.array([0, len(had), len(had)]), had, np.arange(len(had))))
+    assert pool.best(4)[0].tolist() == [[5, 9, 1, -1], [2, 5, 9, 7]]
 
 
 def test_a_unit_scales_what_weighs_in() -> None:

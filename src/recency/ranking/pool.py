@@ -4,11 +4,14 @@ Rules change scores before the best are taken. They are written once, for both k
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from recency.data.histories import Histories
 from recency.ranking.filters import Mask, drop_history, keep_items
 from recency.ranking.ranks import Ints, Scores
 from recency.ranking.topk import top_k
+
+_FEW = 65_536  # comparisons, up to which they cost less than a table does to set up
 
 
 class Pool:
@@ -93,7 +96,7 @@ class Pool:
             return
         for row in range(len(self)):
             own = seen.items[seen.offsets[row] : seen.offsets[row + 1]]
-            self.scores[row, np.isin(self.items[row], own)] = -np.inf
+            self.scores[row, _among(self.items[row], own)] = -np.inf
 
     def best(self, m: int) -> tuple[Ints, Scores]:
         """Give the m best of each list: rows [n, m], -1 where there are fewer, and scores.
@@ -118,3 +121,11 @@ class Pool:
             return float(self.scores[row, item])
         at = np.flatnonzero(self.items[row] == item)
         return float(self.scores[row, at[0]]) if len(at) else -np.inf
+
+
+def _among(items: Ints, own: npt.NDArray[np.integer]) -> Mask:
+    """Tell which items are among others; where both are few, each is held against each."""
+    if len(items) * len(own) > _FEW:
+        return np.isin(items, own)
+    found: Mask = (items[:, None] == own).any(axis=1)
+    return found
