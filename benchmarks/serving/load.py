@@ -89,7 +89,9 @@ def measured(folder: Path, n_items: int, seconds: float) -> list[Row]:
     # The batches have left everybody hundreds of events to be read: first with these, then after.
     rows.append(about | pairs(server, n_items, "visible: event, then question"))
     ask_everybody(server)
-    rows.append(about | pairs(server, n_items, "visible, all else read: event, then question"))
+    for clients in (8, 1):  # eight at once wait for each other; one shows the time of a pair
+        what = "visible, all else read: event, then question"
+        rows.append(about | pairs(server, n_items, what, clients))
     for row in rows:
         row["peak_mb"] = peak_mb(server.process.pid)
         print(f"{n_items:,} items, {row['protocol']}: {row['metrics']}")
@@ -135,9 +137,9 @@ def trial(
     return metrics
 
 
-def pairs(server: Server, n_items: int, what: str) -> Row:
+def pairs(server: Server, n_items: int, what: str, clients: int = 8) -> Row:
     """Post an event and ask at once, many times; the answer must have seen it."""
-    found = visible(server.port, N_PAIRS, N_USERS, n_items)
+    found = visible(server.port, N_PAIRS, N_USERS, n_items, clients)
     times = sorted(found.seconds)
     metrics = {
         "pairs": len(times),
@@ -145,7 +147,8 @@ def pairs(server: Server, n_items: int, what: str) -> Row:
         "p50_ms": round(1000 * times[len(times) // 2], 3),
         "p99_ms": round(1000 * times[len(times) * 99 // 100], 3),
     }
-    return {"protocol": f"{what}, 8 clients, loopback", "metrics": metrics}
+    said = "1 client" if clients == 1 else f"{clients} clients"
+    return {"protocol": f"{what}, {said}, loopback", "metrics": metrics}
 
 
 def protocol(kind: str, connections: int) -> str:
