@@ -67,6 +67,19 @@ class Batch:
 
 
 @dataclass(frozen=True)
+class Older:
+    """Hold n events from before histories begin, whoever did them.
+
+    Attributes:
+        items: [n] item rows, `UNKNOWN` for items outside the vocabulary.
+        times: [n] microseconds since 1970 UTC.
+    """
+
+    items: npt.NDArray[np.int32]
+    times: Ints
+
+
+@dataclass(frozen=True)
 class Histories:
     """Hold the events of ``n_users`` users, each user's oldest first.
 
@@ -77,6 +90,8 @@ class Histories:
         types: [n_events] event-type rows, or None where the log has no types.
         values: [n_events] values, NaN where missing, or None where the log has none.
         profiles: [n_users, n_attributes] codes of `recency.data.profiles`, or None.
+        older: What came before, where these are the newest events of a longer log: nobody reads it,
+            but what the crowd does is counted on from it. None where nothing was left out.
     """
 
     offsets: Ints
@@ -85,6 +100,7 @@ class Histories:
     types: npt.NDArray[np.int16] | None = None
     values: Floats | None = None
     profiles: Ints | None = None
+    older: Older | None = None
 
     @classmethod
     def build(cls, log: Log, users: Vocab, items: Vocab, types: Vocab | None = None) -> "Histories":

@@ -30,7 +30,7 @@ class DecayedSums:
     def __init__(
         self, groups: Ints, times: Ints, weights: npt.NDArray[np.floating] | None = None
     ) -> None:
-        order = np.lexsort((times, groups))
+        order = self._order = np.lexsort((times, groups))
         groups, times = groups[order], times[order]
         self._log_weights = 0.0 if weights is None else np.log2(weights[order])
         self._groups = groups[np.flatnonzero(np.diff(groups, prepend=groups[:1] - 1))]
@@ -49,7 +49,7 @@ class DecayedSums:
         known &= self._group[np.maximum(last, 0)] == found
         return np.where(known, last, -1)
 
-    def logs(self, half_life: float) -> Logs:
+    def logs(self, half_life: float, weights: npt.NDArray[np.floating] | None = None) -> Logs:
         """Give log2 of all sums on the way, to be read at `places`: -1 reads the last, -inf.
 
         Decay is counted up to one common instant, not to each question's: sums of one instant and
@@ -57,8 +57,10 @@ class DecayedSums:
 
         Args:
             half_life: Seconds in which a weight halves; infinite for plain sums.
+            weights: [n] above 0, in place of those given at first.
         """
-        logs = self._ages / 1e6 / half_life + self._log_weights
+        log_weights = self._log_weights if weights is None else np.log2(weights[self._order])
+        logs = self._ages / 1e6 / half_life + log_weights
         # Each group is lifted so far above the one before that it starts afresh.
         lift = _APART + (float(np.ptp(logs)) if len(logs) else 0.0)
         sums = np.logaddexp2.accumulate(logs + self._group * lift) - self._group * lift

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recency.data.histories import Histories, Ints
+from recency.data.histories import Histories, Ints, Older
 from recency.data.lookback import DecayedSums
 from recency.data.pairs import WINDOW, pairs_of
 from recency.nn.experts import Evidence, ExpertConfig
@@ -18,6 +18,8 @@ from recency.nn.fading import Context
 from recency.nn.voices import context_of
 
 _PAIRS = 2**23  # pairs looked up together; more are taken in turns, so that memory stays bounded
+_NEVER = 2**62  # microseconds
+_LEAST = 1e-300  # of a weight: sums are kept as logarithms
 Shares = npt.NDArray[np.float32]
 
 
@@ -65,13 +67,50 @@ def _crowd(histories: Histories, half_lives: list[float], at: Ints) -> Shares:
     items, times = histories.items.astype(np.int64), histories.times
     everything = np.zeros(len(items), np.int64)
     shares = np.full((len(items), len(half_lives)), math.nan, np.float32)
-    own, every = (DecayedSums(by[known], times[known]) for by in (items, everything))
+    aged = _Aged(histories.older, min(times.min(initial=_NEVER), at.min(initial=_NEVER)))
+    own = DecayedSums(
+        np.concatenate((aged.items, aged.late_items, items[known])),
+        np.concatenate((aged.times, aged.late_times, times[known])),
+    )
+    total_times = np.concatenate((aged.times[:1], aged.late_times, times[known]))
+    every = DecayedSums(np.zeros(len(total_times), np.int64), total_times)
     own_places, every_places = own.places(items, at), every.places(everything, at)
     for column, half_life in enumerate(half_lives):
-        total = every.logs(half_life)[every_places]
+        weights = aged.weights(half_life)
+        summed = weights[:0] if not len(weights) else weights.sum(keepdims=True)
+        ones = np.ones(len(total_times) - len(summed))
+        total = every.logs(half_life, np.concatenate((summed, ones)))[every_places]
         some = np.isfinite(total)
-        shares[some, column] = np.exp2(own.logs(half_life)[own_places[some]] - total[some])
+        own_logs = own.logs(half_life, np.concatenate((weights, ones)))
+        shares[some, column] = np.exp2(own_logs[own_places[some]] - total[some])
     return shares
+
+
+class _Aged:
+    """Sum up events that came before histories begin, item by item, to one instant before these.
+
+    Args:
+        older: The events; None for none.
+        first: No question is asked before, microseconds. Older events from then on stay single.
+
+    Attributes:
+        items: [n] those that occur, ascending; times: [n] the instant, the same for all.
+        late_items, late_times: Of the single events.
+    """
+
+    def __init__(self, older: Older | None, first: int) -> None:
+        found = np.empty(0, np.int64) if older is None else older.items.astype(np.int64)
+        times = np.empty(0, np.int64) if older is None else older.times
+        late, early = (found >= 0) & (times >= first), (found >= 0) & (times < first)
+        self.late_items, self.late_times = found[late], times[late]
+        self.items, self._place = np.unique(found[early], return_inverse=True)
+        self.times = np.full(len(self.items), first - 1)
+        self._ages = (first - 1 - times[early]) / 1e6
+
+    def weights(self, half_life: float) -> npt.NDArray[np.float64]:
+        """Give what is left of each item's events at the instant, [n], above 0."""
+        left = np.exp2(-self._ages / half_life)
+        return np.maximum(np.bincount(self._place, left, len(self.items)), _LEAST)
 
 
 def _pair(histories: Histories, half_lives: list[float], at: Ints) -> Shares:

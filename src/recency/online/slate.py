@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from recency.data.batches import TrainingWindows
-from recency.data.histories import Histories, Ints
+from recency.data.histories import Histories, Ints, Older
 from recency.nn.evidence import EvidenceTable
 from recency.nn.experts import FLOOR, Evidence
 from recency.nn.fading import Context
@@ -132,7 +132,11 @@ def _taken(given: Evidence, rows: slice | Tensor) -> Evidence:
 
 
 def newest_of(histories: Histories, most: int) -> Histories:
-    """Keep the newest events of all users together, at least so many if there are; users stay."""
+    """Keep the newest events of all users together, at least so many if there are; users stay.
+
+    The others stay known as `Older`: a gate that saw the crowd's long memories begin anew with the
+    newest events would learn to trust others than the ones that serve.
+    """
     if histories.n_events <= most:
         return histories
     first = histories.n_events - most
@@ -145,4 +149,6 @@ def newest_of(histories: Histories, most: int) -> Histories:
         times=histories.times[kept],
         types=None if histories.types is None else histories.types[kept],
         values=None if histories.values is None else histories.values[kept],
+        profiles=histories.profiles,
+        older=Older(histories.items[~kept], histories.times[~kept]),
     )

@@ -1,0 +1,51 @@
+"""Slates: what is taken down of the newest events of a long log is what the whole log says."""
+
+import numpy as np
+import pytest
+import torch
+
+from recency.data.histories import Histories
+from recency.nn.evidence import EvidenceTable
+from recency.nn.experts import ExpertConfig
+from recency.online.slate import newest_of
+
+HOUR = 3_600_000_000  # microseconds
+N_USERS, N_ITEMS = 7, 9
+
+
+def drawn(n_events: int, seed: int) -> Histories:
+    """Draw events of some users within two months, some of items that are not known."""
+    rng = np.random.default_rng(seed)
+    users = np.sort(rng.integers(N_USERS, size=n_events))
+    times = rng.integers(0, 60 * 24, size=n_events) * HOUR
+    order = np.lexsort((times, users))
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=N_USERS))])
+    items = rng.integers(-1, N_ITEMS, size=n_events).astype(np.int32)
+    profiles = rng.integers(3, size=(N_USERS, 2))
+    return Histories(offsets, items, times[order], profiles=profiles)
+
+
+@pytest.mark.parametrize("resolution", [0.0, "1d"])
+@pytest.mark.parametrize("most", [1, 40, 399])
+def test_the_crowd_of_the_newest_events_counts_on_from_all_before(
+    resolution: str | float, most: int
+) -> None:
+    whole = drawn(400, seed=most)
+    config = ExpertConfig(pair=(), crowd=("1h", "3d", "730d"), resolution=resolution)
+    newest = newest_of(whole, most)
+    assert newest.n_events < whole.n_events
+    first = newest.times.min()
+    there = np.flatnonzero(whole.times >= first)
+    told, expected = (
+        EvidenceTable(one, config, ages_to_target=False).of(rows, torch.device("cpu")).crowd
+        for one, rows in ((newest, np.arange(newest.n_events)), (whole, there))
+    )
+    torch.testing.assert_close(told, expected, rtol=1e-5, atol=1e-9, equal_nan=True)
+    assert expected.nan_to_num().sum() > 0
+
+
+def test_profiles_stay_with_the_newest_events() -> None:
+    whole = drawn(50, seed=0)
+    newest = newest_of(whole, 10)
+    assert newest.profiles is whole.profiles and newest.n_users == N_USERS
+    assert newest_of(whole, 50) is whole
