@@ -49,3 +49,30 @@ def test_profiles_stay_with_the_newest_events() -> None:
     newest = newest_of(whole, 10)
     assert newest.profiles is whole.profiles and newest.n_users == N_USERS
     assert newest_of(whole, 50) is whole
+
+
+@pytest.mark.parametrize("paired", [None, 500])
+def test_evidence_of_some_targets_is_that_of_all(paired: int | None) -> None:
+    whole, config = drawn(400, seed=1), ExpertConfig(pair=("1d", "30d"), crowd=("1h", "3d"))
+    rows = np.arange(3, 400, 7)
+    told, expected = (
+        EvidenceTable(whole, config, ages_to_target=False, targets=targets, paired=paired).of(
+            rows, torch.device("cpu")
+        )
+        for targets in (rows, None)
+    )
+    assert torch.equal(told.crowd.nan_to_num(-1), expected.crowd.nan_to_num(-1))
+    assert torch.equal(told.pair.nan_to_num(-1), expected.pair.nan_to_num(-1))
+    assert torch.equal(told.context.items, expected.context.items)
+
+
+def test_pairs_are_counted_of_the_newest_events_only() -> None:
+    """Beside item 0 stood item 1, long ago, and then twice item 2, the second time just now."""
+    items = np.array([0, 1, 0, 2, 0, 2], np.int32)
+    times = np.array([0, 1, 10, 11, 20, 21]) * HOUR
+    histories = Histories(np.array([0, 2, 4, 6]), items, times)
+    config = ExpertConfig(pair=("3650d",), crowd=())
+    for paired, share in ((None, 0.5), (4, 1.0)):
+        table = EvidenceTable(histories, config, ages_to_target=False, paired=paired)
+        (found,) = table.of(np.array([5]), torch.device("cpu")).pair[:, 0, 0].tolist()
+        assert found == pytest.approx(share, abs=1e-3)

@@ -31,14 +31,26 @@ class EvidenceTable:
         config: Which experts.
         ages_to_target: Whether ages count to the target's instant, as ``request_time="known"``
             allows, or to the user's newest event before it.
+        targets: [n] absolute positions, ascending, of those that will be asked about; None for all.
+        paired: Count the pairs of so many of the newest events only: of a long log, counting all of
+            them takes nearly all of the time. None counts all.
     """
 
-    def __init__(self, histories: Histories, config: ExpertConfig, *, ages_to_target: bool) -> None:
-        self._histories = histories
+    def __init__(
+        self,
+        histories: Histories,
+        config: ExpertConfig,
+        *,
+        ages_to_target: bool,
+        targets: Ints | None = None,
+        paired: int | None = None,
+    ) -> None:
+        self._histories, self._targets = histories, targets
         self._ages_to_target = ages_to_target
-        at = config.known_until(histories.times)
-        self._crowd = _crowd(histories, config.crowd_half_lives, at)
-        self._pair = _pair(histories, config.pair_half_lives, at)
+        rows = np.arange(histories.n_events) if targets is None else targets
+        at = config.known_until(histories.times[rows])
+        self._crowd = _crowd(histories, config.crowd_half_lives, rows, at)
+        self._pair = _pair(histories, config.pair_half_lives, rows, at, paired)
 
     def context(self, targets: Ints) -> Context:
         """Give the own events before targets, [n] absolute positions in the histories."""
@@ -51,22 +63,22 @@ class EvidenceTable:
     def of(self, targets: Ints, device: torch.device) -> Evidence:
         """Give all evidence of targets, [n] absolute positions in the histories."""
         context = self.context(targets)
+        rows = targets if self._targets is None else np.searchsorted(self._targets, targets)
         return Evidence(
             context=Context(context.items.to(device), context.ages.to(device)),
-            pair=torch.from_numpy(self._pair[targets]).to(device),
-            crowd=torch.from_numpy(self._crowd[targets]).to(device),
+            pair=torch.from_numpy(self._pair[rows]).to(device),
+            crowd=torch.from_numpy(self._crowd[rows]).to(device),
         )
 
 
-def _crowd(histories: Histories, half_lives: list[float], at: Ints) -> Shares:
-    """Give the share of each event's item at each half-life before ``at``: [n_events, half-lives].
+def _crowd(histories: Histories, half_lives: list[float], rows: Ints, at: Ints) -> Shares:
+    """Give the share of the item of each event of ``rows`` at each half-life: [n, half-lives].
 
-    ``at`` [n_events] are instants in microseconds.
+    ``at`` [n] are the instants in microseconds up to which is counted.
     """
     known = histories.items >= 0
     items, times = histories.items.astype(np.int64), histories.times
-    everything = np.zeros(len(items), np.int64)
-    shares = np.full((len(items), len(half_lives)), math.nan, np.float32)
+    shares = np.full((len(rows), len(half_lives)), math.nan, np.float32)
     aged = _Aged(histories.older, min(times.min(initial=_NEVER), at.min(initial=_NEVER)))
     own = DecayedSums(
         np.concatenate((aged.items, aged.late_items, items[known])),
@@ -74,7 +86,8 @@ def _crowd(histories: Histories, half_lives: list[float], at: Ints) -> Shares:
     )
     total_times = np.concatenate((aged.times[:1], aged.late_times, times[known]))
     every = DecayedSums(np.zeros(len(total_times), np.int64), total_times)
-    own_places, every_places = own.places(items, at), every.places(everything, at)
+    own_places = own.places(items[rows], at)
+    every_places = every.places(np.zeros(len(rows), np.int64), at)
     for column, half_life in enumerate(half_lives):
         weights = aged.weights(half_life)
         summed = weights[:0] if not len(weights) else weights.sum(keepdims=True)
@@ -84,6 +97,11 @@ def _crowd(histories: Histories, half_lives: list[float], at: Ints) -> Shares:
         own_logs = own.logs(half_life, np.concatenate((weights, ones)))
         shares[some, column] = np.exp2(own_logs[own_places[some]] - total[some])
     return shares
+
+
+def _newest(times: Ints, n: int) -> int:
+    """Give the instant from which on the n newest events are."""
+    return int(np.partition(times, len(times) - n)[len(times) - n])
 
 
 class _Aged:
@@ -113,35 +131,40 @@ class _Aged:
         return np.maximum(np.bincount(self._place, left, len(self.items)), _LEAST)
 
 
-def _pair(histories: Histories, half_lives: list[float], at: Ints) -> Shares:
-    """Give the probability of each event's item beside each own item, counted before ``at``.
+def _pair(
+    histories: Histories, half_lives: list[float], rows: Ints, at: Ints, paired: int | None
+) -> Shares:
+    """Give the probability of the item of each event of ``rows`` beside each own item before it.
 
-    [n_events, `WINDOW`, half-lives], NaN where nothing is known of the own item.
+    Counted before ``at`` [n], among pairs of so many of the newest events: [n, `WINDOW`,
+    half-lives], NaN where nothing is known of the own item.
     """
     items, times = histories.items.astype(np.int64), histories.times
-    shares = np.full((len(items), WINDOW, len(half_lives)), math.nan, np.float32)
+    shares = np.full((len(rows), WINDOW, len(half_lives)), math.nan, np.float32)
     if not half_lives or len(items) < 2:
         return shares
-    ones, others, instants, weights = pairs_of(histories.user_of, items, times)
+    fresh = None if paired is None or paired >= len(times) else times >= _newest(times, paired)
+    ones, others, instants, weights = pairs_of(histories.user_of, items, times, fresh)
     n_turns = -(-len(ones) // _PAIRS)
     n_rows = int(items.max()) + 1
-    starts = histories.offsets[histories.user_of]
+    goals, ends = items[rows], histories.group_start[rows]
+    starts = histories.offsets[histories.user_of[rows]]
     for turn in range(n_turns):
         mine = slice(None) if n_turns == 1 else ones % n_turns == turn
         one, key = ones[mine], ones[mine] * n_rows + others[mine]
-        rows = DecayedSums(one, instants[mine], weights[mine])
+        sums = DecayedSums(one, instants[mine], weights[mine])
         cells = DecayedSums(key, instants[mine], weights[mine])
-        logs = [(rows.logs(half_life), cells.logs(half_life)) for half_life in half_lives]
+        logs = [(sums.logs(half_life), cells.logs(half_life)) for half_life in half_lives]
         for place in range(WINDOW):
-            source = histories.group_start - 1 - place
-            asked = np.flatnonzero((source >= starts) & (items >= 0))
+            source = ends - 1 - place
+            asked = np.flatnonzero((source >= starts) & (goals >= 0))
             beside = items[source[asked]]
             here = (beside >= 0) & (beside % n_turns == turn)
             asked, beside = asked[here], beside[here]
-            in_rows = rows.places(beside, at[asked])
-            in_cells = cells.places(beside * n_rows + items[asked], at[asked])
-            for column, (of_rows, of_cells) in enumerate(logs):
-                total = of_rows[in_rows]
+            in_sums = sums.places(beside, at[asked])
+            in_cells = cells.places(beside * n_rows + goals[asked], at[asked])
+            for column, (of_sums, of_cells) in enumerate(logs):
+                total = of_sums[in_sums]
                 known = np.isfinite(total)
                 own = of_cells[in_cells[known]]
                 shares[asked[known], place, column] = np.exp2(own - total[known])

@@ -17,8 +17,8 @@ class LearnConfig:
         k: Length of the lists that are scored.
         window: Newest predictions that the score is taken of.
         delay: Time after which an event counts in the score and may be learned from.
-        recent: Newest events that learning looks at, as targets, as history and for pairs. The
-            crowd is counted over all there ever were.
+        recent: Newest events whose pairs are counted, and that the whole model learns from with
+            what their users did among them. The crowd is counted over all there ever were.
         quick: Whether rounds move gate, trust, item vectors as scored, biases and fallback.
         gate_targets: Newest targets that the gate learns from, each as it was predicted by weights
             that had not learned it.

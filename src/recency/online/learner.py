@@ -152,7 +152,8 @@ class Learner:
         if histories is not None and self._due(now):
             whole = self._whole(histories, now - config.delay_us)
         if whole and histories is not None:
-            self.recommender.fallback_half_life = best_half_life(histories)
+            newest = newest_of(histories, config.recent)
+            self.recommender.fallback_half_life = best_half_life(newest)
         if n_targets or whole:
             self.recommender.relearned(states_stand=not whole)
         return self._told(len(entries), n_targets, whole, nats, drifts)
@@ -166,14 +167,14 @@ class Learner:
     # --- inside --------------------------------------------------------------------------------
 
     def _histories(self, now: int) -> Histories | None:
-        """Give the newest events that may be learned from, None where there are none."""
+        """Give the events that may be learned from, None where there are none."""
         histories = self.recommender.live.timelines.histories()
         until = now - self.config.delay_us
         if until <= 0 or not histories.n_events:
             return None
         users = np.arange(histories.n_users)
         stops = histories.stops_before(users, np.full(histories.n_users, until))
-        return newest_of(histories.cut(stops), self.config.recent)
+        return histories.cut(stops)
 
     def _quick(self, histories: Histories, until: int) -> tuple[int, float]:
         """Move gate, trust, item vectors as scored and biases; see `recency.online.quick`."""
@@ -181,7 +182,12 @@ class Learner:
         one = self.recommender
         model = one.live.model
         fresh = slate_of(
-            model, histories, one.training.max_len, standing.quick_until, config.gate_targets
+            model,
+            histories,
+            one.training.max_len,
+            standing.quick_until,
+            config.gate_targets,
+            paired=config.recent,
         )
         if len(fresh) < FEWEST:
             return 0, math.nan
@@ -210,7 +216,7 @@ class Learner:
     def _whole(self, histories: Histories, until: int) -> bool:
         """Move the whole model over what came since the last time, and older events with it."""
         config, one, standing = self.config, self.recommender, self.standing
-        model = one.live.model
+        model, histories = one.live.model, newest_of(histories, self.config.recent)
         since = standing.whole_until
         n_new = int((histories.times >= since).sum())
         standing.whole_until = until

@@ -76,7 +76,12 @@ class Slate:
 
 @torch.no_grad()
 def slate_of(
-    model: SequenceModel, histories: Histories, max_len: int, since: int, most: int
+    model: SequenceModel,
+    histories: Histories,
+    max_len: int,
+    since: int,
+    most: int,
+    paired: int | None = None,
 ) -> Slate:
     """Take down what a model makes of the targets at or after an instant.
 
@@ -86,6 +91,7 @@ def slate_of(
         max_len: Events that training reads of a history.
         since: Microseconds.
         most: Targets at most, evenly spread.
+        paired: Pairs are counted of so many of the newest events; None for all.
     """
     device = model.bias.device
     windows = TrainingWindows(histories, max_len=2 * max_len, since=since, max_targets=most)
@@ -98,7 +104,8 @@ def slate_of(
         places = np.searchsorted(positions, part.positions)
         queries[places] = model.ask(outputs[rows, sources], last, at)
     targets = torch.from_numpy(histories.items[positions].astype(np.int64)).to(device)
-    return Slate(queries, targets, _by_encoder(model, queries, targets), _given(model, windows))
+    given = _given(model, windows, paired)
+    return Slate(queries, targets, _by_encoder(model, queries, targets), given)
 
 
 def joined(slates: Sequence[Slate], most: int) -> Slate:
@@ -118,11 +125,16 @@ def _by_encoder(model: SequenceModel, queries: Tensor, targets: Tensor) -> Tenso
     return logs
 
 
-def _given(model: SequenceModel, windows: TrainingWindows) -> Evidence | None:
+def _given(model: SequenceModel, windows: TrainingWindows, paired: int | None) -> Evidence | None:
     if model.experts is None:
         return None
-    known = model.request_time == "known"
-    table = EvidenceTable(windows.histories, model.experts.config, ages_to_target=known)
+    table = EvidenceTable(
+        windows.histories,
+        model.experts.config,
+        ages_to_target=model.request_time == "known",
+        targets=windows.positions,
+        paired=paired,
+    )
     return table.of(windows.positions, model.bias.device)
 
 
