@@ -67,8 +67,8 @@ def test_states_are_those_of_the_model(
         ours, chain = steps.step(batch, theirs), steps.step(batch, chain)
         with torch.no_grad():
             theirs = model.step(Tensors.from_batch(batch), torch.from_numpy(theirs)).numpy()
-        np.testing.assert_allclose(ours, theirs, atol=1e-5)
-    np.testing.assert_allclose(chain, theirs, atol=1e-4)
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=2e-5)  # torch rounds, too
+    np.testing.assert_allclose(chain, theirs, rtol=1e-3, atol=1e-4)
     assert np.abs(theirs).max() > 0.1
 
 

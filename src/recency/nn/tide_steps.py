@@ -1,8 +1,8 @@
 """Tide steps: one event of a few users, read by Tide in NumPy.
 
 For one user, torch spends most of its time on finding out what to call: a step is a hundred small
-operations. NumPy needs a fraction of that for each. What is computed is `SequenceModel.step`,
-within 1e-5 (contract 3); norms are folded into the products behind them, and all gates of a block
+operations. NumPy needs a fraction of that for each. What is computed is `SequenceModel.step`
+(contract 3), as near as float32 rounds; norms are folded into the products behind them, and all gates of a block
 are one exponential.
 
 Weights are copied once, but for those of items and event types, which may move while a model
