@@ -2,8 +2,8 @@
 
 For one user, torch spends most of its time on finding out what to call: a step is a hundred small
 operations. NumPy needs a fraction of that for each. What is computed is `SequenceModel.step`
-(contract 3), as near as float32 rounds; norms are folded into the products behind them, and all gates of a block
-are one exponential.
+(contract 3), as near as float32 rounds; norms are folded into the products behind them, and all
+gates of a block are one exponential.
 
 Weights are copied once, but for those of items and event types, which may move while a model
 serves: they are read where they lie.
