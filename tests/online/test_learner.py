@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -10,6 +11,7 @@ import torch
 import recency as rc
 from recency.data.catalogue import Catalogue
 from recency.data.log import Log
+from recency.online import whole as rounds
 from recency.online.config import LearnConfig
 from recency.online.drift import Drift
 from recency.online.feed import Entry, LogFeed, Merge, NewOnly
@@ -96,6 +98,44 @@ def test_a_drift_makes_the_whole_model_move_sooner(small_shop):
     hurried = run(Learner(small_shop.model(), LogFeed(log), config, Alarming()))
     assert sum(one.whole for one in hurried) > sum(one.whole for one in calm)
     assert hurried[0].drifts and hurried[0].to_dict()["drifts"][0]["series"] == "score"
+
+
+def test_a_lesson_that_foresees_worse_is_put_back(small_shop, monkeypatch):
+    """What spoils the weights leaves no trace: they are those of a learner without lessons."""
+    config = replace(CONFIG, whole="1d")
+    harmful = Learner(small_shop.model(), LogFeed(small_shop.test), config)
+
+    def spoil(one, *_):
+        with one.learning_on(), torch.no_grad():
+            for cells in one.live.model.parameters():
+                cells.normal_()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rounds, "learn_whole", spoil)
+        told = run(harmful)
+    assert sum(one.refused for one in told) > 1 and not any(one.whole for one in told)
+    assert {one.state_version for one in told} == {told[0].state_version}
+    none = Learner(small_shop.model(), LogFeed(small_shop.test), replace(CONFIG, whole=None))
+    without = run(none)
+    assert [one.ndcg for one in told] == [one.ndcg for one in without]
+    assert not any(one.refused for one in without)
+    for name, cells in weights(harmful).items():
+        assert torch.equal(cells, weights(none)[name]), name
+
+
+def test_what_is_held_back_is_learned_by_the_next_lesson(small_shop, monkeypatch):
+    config, lessons = replace(CONFIG, whole="1d"), []
+    learner = Learner(small_shop.model(), LogFeed(small_shop.test), config)
+
+    def note(one, histories, since, *_):
+        lessons.append((since, histories.times.max()))
+
+    monkeypatch.setattr(rounds, "learn_whole", note)
+    run(learner)
+    assert len(lessons) > 2
+    for (_, newest), (since, _) in pairwise(lessons):
+        times = learner.recommender.live.timelines.histories().times
+        assert newest < since and not ((times > newest) & (times < since)).any()
 
 
 def test_merges_and_erasures_are_followed(small_shop):

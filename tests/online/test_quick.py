@@ -41,7 +41,7 @@ def test_states_stay_valid_over_a_quick_round(small_shop):
 
 
 def test_a_whole_round_makes_other_states(small_shop):
-    config = LearnConfig(asked=0, round_events=10**6, whole="1h")
+    config = LearnConfig(asked=0, round_events=10**6, whole="1h", held=0.0)
     before, version, _, new, told, histories = learned(small_shop, config)
     assert told.whole and told.state_version != version
     assert not torch.equal(outputs(new, histories), before)
@@ -112,6 +112,6 @@ def test_the_gate_learns_from_what_comes(small_shop):
 
 def test_impossible_settings_are_told_together():
     with pytest.raises(ConfigError) as told:
-        LearnConfig(round_events=0, head_lr=-1, replayed=-2, delay=-5, whole="0s")
-    for name in ("round_events=0", "head_lr=-1", "replayed=-2", "delay=-5", "whole=0"):
+        LearnConfig(round_events=0, head_lr=-1, replayed=-2, delay=-5, whole="0s", held=1.0)
+    for name in ("round_events=0", "head_lr=-1", "replayed=-2", "delay=-5", "whole=0", "held=1.0"):
         assert name in str(told.value)

@@ -118,6 +118,8 @@ def _alarm(drift: "Drift") -> None:
 def _line(told: dict[str, Any]) -> str:
     moved = "gate and items" if told["n_targets"] else "nothing"
     what = "whole model" if told["whole"] else moved
+    if told["refused"]:
+        what += " (the whole model was put back: it foresaw the newest events worse)"
     return (
         f"round {told['number']}: seq {told['seq']:,}, {told['n_events']:,} events, "
         f"NDCG {told['ndcg']:.4f}, recall {told['recall']:.4f}, unseen {told['unseen']:.1%}, "

@@ -235,6 +235,11 @@ class Histories:
         positions = ragged_positions(self.offsets[:-1], lengths)
         return replace(self._at(positions, lengths), profiles=self.profiles)
 
+    def before(self, instant: int) -> "Histories":
+        """Keep the events strictly before an instant, in microseconds."""
+        users = np.arange(self.n_users)
+        return self.cut(self.stops_before(users, np.full(self.n_users, instant)))
+
     def gather(self, starts: Ints, stops: Ints, width: int | None = None) -> Batch:
         """Gather slices of the flat arrays into one batch, padded on the right.
 

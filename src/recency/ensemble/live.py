@@ -101,8 +101,7 @@ class LiveEnsemble:
 
     def scores_after(self, histories: Histories, at: int) -> Scored:
         """Score every item after histories of people without a name; see `scores`."""
-        users = np.arange(histories.n_users)
-        seen = histories.cut(histories.stops_before(users, np.full(len(users), at)))
+        seen = histories.before(at)
         there = seen.select(np.flatnonzero(seen.lengths))
         return self._scores(seen, at, lambda model: model.scores_after(there, at)[0])
 

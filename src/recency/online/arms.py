@@ -210,8 +210,8 @@ def make_arm(
         return Arm(name, one, log, update, again, told)
     settings: dict[str, dict[str, Any]] = {
         "gate": {"quick": True, "whole": None},
-        "fine-tune": {"quick": False, "replayed": 0.0},
-        "replay": {"quick": False},
+        "fine-tune": {"quick": False, "replayed": 0.0, "held": 0.0},
+        "replay": {"quick": False, "held": 0.0},
         "learn": {},
     }
     changed = settings[name]

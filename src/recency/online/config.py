@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from recency.errors import ConfigError, DataError, raise_all
 from recency.units import parse_duration
 
+FEWEST = 8  # targets that are worth a round of learning
+
 
 @dataclass(frozen=True)
 class LearnConfig:
@@ -28,6 +30,9 @@ class LearnConfig:
         whole: Time of the log between two rounds that move the whole model; None: never.
         whole_epochs: Passes over the events since the last of these.
         calm: Share of the first training's learning rate.
+        held: Share of what came since the last of these that is held back, in [0, 1): what was
+            learned is kept only if with it that is foreseen no worse than without, in nats; and is
+            part of the next one's lesson. 0 keeps everything.
         replayed: Older targets learned with each new one, so that less is forgotten.
         hurry: The whole model's rhythm is so many times faster for a while after a drift.
         seed: Repeats a run, on a CPU bit by bit.
@@ -47,6 +52,7 @@ class LearnConfig:
     whole: str | float | None = "1h"
     whole_epochs: int = 1
     calm: float = 0.3
+    held: float = 0.25
     replayed: float = 1.0
     hurry: int = 4
     seed: int = 0
@@ -73,6 +79,8 @@ class LearnConfig:
             faults.append(
                 f"LearnConfig(replayed={self.replayed!r}): expected a number of 0 or more."
             )
+        if not 0 <= self.held < 1:
+            faults.append(f"LearnConfig(held={self.held!r}): expected a share from 0 to below 1.")
         for name, given in (("delay", self.delay), ("whole", self.whole)):
             try:
                 if given is not None and not parse_duration(given) and name == "whole":

@@ -3,7 +3,8 @@
 A round takes the next events of the feed. Each of some of them is predicted before it is observed;
 then all have moved the memories, as in service. Once their delay is over, they are learned: in
 every round by what leaves states valid (`recency.online.quick`), and from time to time by the whole
-model, with a sample of older events against forgetting.
+model, with a sample of older events against forgetting. A lesson of the whole model ends before the
+newest targets, and is forgotten if with it they are foreseen worse than without.
 
 Which events a round takes, and what it learns of them, depends on the feed and on what was learned
 before, never on a clock. A learner that is stopped at any place and goes on from its checkpoint
@@ -12,28 +13,24 @@ ends, on a CPU, with the very bits of one that was not (`recency.online.progress
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
 from recency.data.histories import Histories
-from recency.errors import DataError
-from recency.nn.model import SequenceModel
 from recency.nn.scored_items import untie
 from recency.online.asking import ask_and_observe
-from recency.online.config import LearnConfig
+from recency.online.config import FEWEST, LearnConfig
 from recency.online.drift import Drift, Watch
 from recency.online.feed import Feed, Happening
 from recency.online.prequential import Prequential
 from recency.online.quick import learn_gate, learn_scored_items, state_version
 from recency.online.slate import Slate, joined, newest_of, slate_of
+from recency.online.whole import learn_on_trial, n_known
 from recency.recommender import SequenceRecommender
 from recency.training.fallback import best_half_life
-from recency.training.loop import train
-
-FEWEST = 8  # targets that are worth a round of learning
 
 
 @dataclass(frozen=True)
@@ -46,6 +43,7 @@ class Round:
         n_events: Events taken.
         n_targets: New targets learned from.
         whole: Whether the whole model moved.
+        refused: Whether it did and was put back, for it foresaw the newest targets worse.
         ndcg: NDCG of the predictions in the window, NaN before the first.
         recall: Their recall.
         unseen: Share of them whose item the weights had no vector of.
@@ -60,6 +58,7 @@ class Round:
     n_events: int
     n_targets: int
     whole: bool
+    refused: bool
     ndcg: float
     recall: float
     unseen: float
@@ -145,18 +144,16 @@ class Learner:
         now = self.recommender.live.now
         drifts = self._watched(now)
         standing.seq, standing.number = entries[-1].seq, standing.number + 1
-        whole, n_targets, nats = False, 0, math.nan
+        due, whole, n_targets, nats = False, False, 0, math.nan
         histories = self._histories(now)
         if config.quick and histories is not None:
             n_targets, nats = self._quick(histories, now - config.delay_us)
         if histories is not None and self._due(now):
-            whole = self._whole(histories, now - config.delay_us)
-        if whole and histories is not None:
-            newest = newest_of(histories, config.recent)
-            self.recommender.fallback_half_life = best_half_life(newest)
+            due, whole = True, self._whole(histories, now - config.delay_us)
         if n_targets or whole:
             self.recommender.relearned(states_stand=not whole)
-        return self._told(len(entries), n_targets, whole, nats, drifts)
+        refused = due and not whole
+        return self._told(len(entries), n_targets, drifts, whole=whole, refused=refused, nats=nats)
 
     def forget_erased(self) -> None:
         """Forget users who were erased, and what the gate would learn of their events."""
@@ -170,25 +167,14 @@ class Learner:
         """Give the events that may be learned from, None where there are none."""
         histories = self.recommender.live.timelines.histories()
         until = now - self.config.delay_us
-        if until <= 0 or not histories.n_events:
-            return None
-        users = np.arange(histories.n_users)
-        stops = histories.stops_before(users, np.full(histories.n_users, until))
-        return histories.cut(stops)
+        return histories.before(until) if until > 0 and histories.n_events else None
 
     def _quick(self, histories: Histories, until: int) -> tuple[int, float]:
         """Move gate, trust, item vectors as scored and biases; see `recency.online.quick`."""
         config, standing = self.config, self.standing
         one = self.recommender
         model = one.live.model
-        fresh = slate_of(
-            model,
-            histories,
-            one.training.max_len,
-            standing.quick_until,
-            config.gate_targets,
-            paired=config.recent,
-        )
+        fresh = slate_of(model, histories, standing.quick_until, one.training.max_len, config)
         if len(fresh) < FEWEST:
             return 0, math.nan
         older, nats = standing.slate, math.nan
@@ -197,7 +183,7 @@ class Learner:
         if model.experts is not None:
             nats = learn_gate(model.experts, standing.slate, config.gate_steps)
         if config.head_epochs:
-            untie(model, _n_items(model, histories))
+            untie(model, n_known(model, histories))
             n_old = min(0 if older is None else len(older), round(config.replayed * len(fresh)))
             lesson = fresh if older is None or not n_old else _mixed(older, fresh, n_old)
             seed = config.seed + standing.number
@@ -211,40 +197,17 @@ class Learner:
             return False
         if now < self.standing.hurried_until:
             rhythm //= self.config.hurry
-        return now - self.config.delay_us - self.standing.whole_until >= rhythm
+        waited = now - self.config.delay_us - self.standing.whole_until
+        return waited * (1 - self.config.held) >= rhythm  # what was held back has waited longer
 
     def _whole(self, histories: Histories, until: int) -> bool:
-        """Move the whole model over what came since the last time, and older events with it."""
-        config, one, standing = self.config, self.recommender, self.standing
-        model, histories = one.live.model, newest_of(histories, self.config.recent)
-        since = standing.whole_until
-        n_new = int((histories.times >= since).sum())
-        standing.whole_until = until
-        trust = None if model.experts is None else model.experts.trust.clone()
-        settings = replace(
-            one.training,
-            epochs=config.whole_epochs,
-            lr=one.training.lr * config.calm,
-            warmup=0.0,
-            valid_share=0.0,
-            checkpoint_dir=None,
-        )
-        try:
-            with one.learning_on(_n_items(model, histories)):
-                one.training_result = train(
-                    model,
-                    histories,
-                    settings,
-                    seed=config.seed + standing.number,
-                    since=since,
-                    replayed=round(config.replayed * n_new),
-                )
-        except DataError:  # nothing of it had an earlier event of its own user
-            return True  # the model has grown all the same
-        finally:
-            if model.experts is not None and trust is not None:
-                model.experts.trust.copy_(trust)
-        return True
+        """Let the whole model learn what came since the last time; tell whether that was kept."""
+        config, standing, one = self.config, self.standing, self.recommender
+        seed, since = config.seed + standing.number, standing.whole_until
+        held, kept = learn_on_trial(one, histories, since, config, seed)
+        standing.whole_until = until if held is None else held
+        one.fallback_half_life = best_half_life(newest_of(histories, config.recent))
+        return kept
 
     def _watched(self, now: int) -> tuple[Drift, ...]:
         """Show the predictions that can be scored now to the watch; hurry after a drift."""
@@ -259,7 +222,14 @@ class Learner:
         return drifts
 
     def _told(
-        self, n_events: int, n_targets: int, whole: bool, nats: float, drifts: tuple[Drift, ...]
+        self,
+        n_events: int,
+        n_targets: int,
+        drifts: tuple[Drift, ...],
+        *,
+        whole: bool,
+        refused: bool,
+        nats: float,
     ) -> Round:
         score, one = self.scores.score(), self.recommender
         return Round(
@@ -268,6 +238,7 @@ class Learner:
             n_events=n_events,
             n_targets=n_targets,
             whole=whole,
+            refused=refused,
             ndcg=score.ndcg,
             recall=score.recall,
             unseen=score.unseen,
@@ -276,11 +247,6 @@ class Learner:
             model_version=one.model_version,
             state_version=state_version(one.live.model),
         )
-
-
-def _n_items(model: SequenceModel, histories: Histories) -> int:
-    """Count the items that weights have or may have: not those whose events are still delayed."""
-    return max(model.n_items, int(histories.items.max(initial=-1)) + 1)
 
 
 def _mixed(older: Slate, fresh: Slate, n_old: int) -> Slate:

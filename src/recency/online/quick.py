@@ -60,6 +60,14 @@ def learn_gate(experts: Experts, slate: Slate, steps: int) -> float:
         return float(_mixture_nats(experts, slate))
 
 
+@torch.no_grad()
+def nats_of(model: SequenceModel, slate: Slate) -> float:
+    """Give the mean nats of a slate's targets, by the experts' mixture where there is one."""
+    if model.experts is None or not len(slate):
+        return float(-slate.encoder.mean())
+    return float(_mixture_nats(model.experts, slate))
+
+
 def learn_scored_items(
     model: SequenceModel, slate: Slate, epochs: int, lr: float, seed: int
 ) -> None:

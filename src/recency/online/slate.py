@@ -21,6 +21,7 @@ from recency.nn.experts import FLOOR, Evidence
 from recency.nn.fading import Context
 from recency.nn.inputs import Tensors
 from recency.nn.model import SequenceModel
+from recency.online.config import LearnConfig
 from recency.training.validation import VALID_TOKENS
 
 _CHUNK = 1_024  # targets scored at once
@@ -78,23 +79,25 @@ class Slate:
 def slate_of(
     model: SequenceModel,
     histories: Histories,
-    max_len: int,
     since: int,
-    most: int,
-    paired: int | None = None,
+    max_len: int,
+    config: LearnConfig,
+    like: Slate | None = None,
 ) -> Slate:
     """Take down what a model makes of the targets at or after an instant.
 
     Args:
         model: In evaluation mode; has learned nothing of these targets.
         histories: Those events and the ones before them.
-        max_len: Events that training reads of a history.
         since: Microseconds.
-        most: Targets at most, evenly spread.
-        paired: Pairs are counted of so many of the newest events; None for all.
+        max_len: Events that training reads of a history.
+        config: How many targets at most, evenly spread, and of how many events pairs are counted.
+        like: A slate of the same targets by other weights: what the experts know is taken over.
     """
     device = model.bias.device
-    windows = TrainingWindows(histories, max_len=2 * max_len, since=since, max_targets=most)
+    windows = TrainingWindows(
+        histories, max_len=2 * max_len, since=since, max_targets=config.gate_targets
+    )
     positions = windows.positions
     queries = torch.zeros(windows.n_targets, model.dim, device=device)
     for part in windows.epoch(VALID_TOKENS):
@@ -104,7 +107,7 @@ def slate_of(
         places = np.searchsorted(positions, part.positions)
         queries[places] = model.ask(outputs[rows, sources], last, at)
     targets = torch.from_numpy(histories.items[positions].astype(np.int64)).to(device)
-    given = _given(model, windows, paired)
+    given = _given(model, windows, config.recent) if like is None else like.given
     return Slate(queries, targets, _by_encoder(model, queries, targets), given)
 
 
@@ -125,7 +128,7 @@ def _by_encoder(model: SequenceModel, queries: Tensor, targets: Tensor) -> Tenso
     return logs
 
 
-def _given(model: SequenceModel, windows: TrainingWindows, paired: int | None) -> Evidence | None:
+def _given(model: SequenceModel, windows: TrainingWindows, paired: int) -> Evidence | None:
     if model.experts is None:
         return None
     table = EvidenceTable(
