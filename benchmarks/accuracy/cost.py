@@ -78,7 +78,7 @@ def trained(name: str, folder: Path, epochs: int) -> Row:
     training = rc.TrainConfig(epochs=epochs, refit=False, device="cpu")
     model = rc.SequenceRecommender(
         ENCODERS[name](dim=DIM), inputs=inputs, training=training, experts=None
-    ).fit(split.learned)
+    ).fit(split.train)
     result = model.training_result
     assert result is not None
     best = max(epoch.valid or 0.0 for epoch in result.history)

@@ -93,7 +93,7 @@ def fitted(
     """Fit one model on what a split learns from."""
     if model in PEERS:
         peer = Peer(model, PEERS[model], settings, seed=seed, seconds=seconds)
-        peer.fit(split.learned)
+        peer.fit(split.train)
         about = dict(peer.about)
         took = (about.pop("train_seconds"), about.pop("cpu_seconds"), about.pop("peak_mb"))
         return Fitted(peer, *took, about, peer.close)
@@ -102,7 +102,7 @@ def fitted(
     wish = Wish.of(split.source, settings, seed, repeats=repeats, known=known)
     ours = maker.make(wish)
     wall, busy = time.perf_counter(), time.process_time()
-    ours.fit(split.learned)
+    ours.fit(split.train)
     took = (time.perf_counter() - wall, time.process_time() - busy, peak_mb())
     result = getattr(ours, "training_result", None)
     about = {"epochs": result.epochs, "epochs_run": len(result.history)} if result else {}

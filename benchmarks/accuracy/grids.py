@@ -91,7 +91,7 @@ def _rectools(model: str, split: Split, point: Settings) -> Settings:
     said: Settings = {"lr": point["lr"], "dropout_rate": point["dropout"], "epochs": PEER_EPOCHS}
     length = split.source.max_len if split.kind == "last" else WINDOW
     said["max_len"] = WINDOWS.get(split.data, length)
-    if split.learned.n_items > LARGE:
+    if split.train.n_items > LARGE:
         said |= DRAWN
     if model == "rectools/hstu" and split.source.order_only:
         said["relative_time_attention"] = False

@@ -63,7 +63,6 @@ class Source:
         by_day: Its times are days, and the places of events within a day belong to their user only:
             what others do on the same day must not be known.
         max_len: Newest events that models read at most, under ``last`` (as the papers have it).
-        newest: Models learn from so many newest events of training; None from all.
         max_targets: Users are drawn up to so many targets; None asks about all.
         baskets: With repeats, the basket is the target.
     """
@@ -74,7 +73,6 @@ class Source:
     order_only: bool = False
     by_day: bool = False
     max_len: int = 200
-    newest: int | None = None
     max_targets: int | None = None
     baskets: bool = False
 
@@ -98,14 +96,6 @@ class Split:
     test: rc.Log
 
     @property
-    def learned(self) -> rc.Log:
-        """Give what models learn from: all of training, or its newest events."""
-        newest = self.source.newest
-        if newest is None or newest >= len(self.train):
-            return self.train
-        return rc.Log(self.train.events.tail(newest))
-
-    @property
     def variants(self) -> tuple[Variant, ...]:
         """List what is asked."""
         if self.kind == "last":
@@ -127,13 +117,11 @@ class Split:
             "last": f"last · the last event of each user · at most {source.max_len} events read",
         }
         said = [parts[self.kind]] + ([source.note] if source.note else [])
-        if source.newest:
-            said.append(f"learned from the newest {source.newest:,} events of training")
         return " · ".join(said)
 
     def inner(self) -> "Split":
         """Split training once more, the same way: settings are chosen on it."""
-        return _split(self.data, self.kind, self.source, self.learned)
+        return _split(self.data, self.kind, self.source, self.train)
 
 
 def split_of(folder: Path, kind: Kind) -> Split:
@@ -263,7 +251,7 @@ SOURCES = {
     "online-retail": Source(
         _purchases, "purchases only, returns left out of history and targets", baskets=True
     ),
-    "globo-news": Source(_as_it_is, newest=1_000_000, max_targets=10_000),
+    "globo-news": Source(_as_it_is, max_targets=10_000),
 }
 
 

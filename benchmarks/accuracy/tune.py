@@ -129,7 +129,7 @@ def fit_ours(inner: Split, model: str, settings: Settings, seconds: float | None
             raise TooSlow(spent)
 
     made: Any = OURS[model].make(wish)
-    fitted: Recommender = made.fit(inner.learned, progress=look)
+    fitted: Recommender = made.fit(inner.train, progress=look)
     return fitted
 
 
@@ -138,7 +138,7 @@ def try_peer(
 ) -> list[dict[str, Any]]:
     """Teach a peer from checkpoint to checkpoint until it gets no better or its time is over."""
     peer = Peer(model, PEERS[model], point, seconds=seconds)
-    peer.start(inner.learned)
+    peer.start(inner.train)
     if model.startswith("implicit/"):
         peer.train(point.get("epochs", 1))
         tried = [_outcome(peer, exams, point)]

@@ -85,7 +85,7 @@ def fitted(split: Split, epochs: int | None) -> SequenceRecommender:
         settings |= {"epochs": epochs}
     model = OURS["tide"].make(Wish.of(split.source, settings, 0, repeats=True))
     assert isinstance(model, SequenceRecommender)
-    model.fit(split.learned).save(folder)
+    model.fit(split.train).save(folder)
     return model
 
 

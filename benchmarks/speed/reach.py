@@ -40,7 +40,7 @@ def main() -> None:
         return
     torch.set_num_threads(arguments.threads)
     split = split_of(arguments.folder, "last")
-    log, length = split.learned, split.source.max_len
+    log, length = split.train, split.source.max_len
     for model in arguments.models:
         if model in PEERS and not PEERS[model].python.exists():
             print(f"{model} is left out: there is no {PEERS[model].python}; run `make peers`")

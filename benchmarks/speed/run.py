@@ -152,7 +152,7 @@ def is_installed(entry: Entry) -> bool:
 def lesson_of(source: Path) -> Lesson:
     """Give the events to learn from: without each user's last one, or a whole log of news."""
     if source.name == "ml-1m-order":
-        log = split_of(source, "last").learned
+        log = split_of(source, "last").train
     else:
         log = rc.read_log(source / "events.parquet")
     users, items = Vocab.from_ids(log.events["user_id"]), Vocab.from_ids(log.events["item_id"])
