@@ -19,6 +19,7 @@ from recency.data.synthetic import shop
 from recency.errors import ConfigError, FormatError
 from recency.online import learner as rounds
 from recency.online import progress as keeping
+from recency.online import whole as lessons
 from recency.online.config import LearnConfig
 from recency.online.drift import DriftWatch
 from recency.online.feed import Entry, LogFeed
@@ -35,7 +36,8 @@ POINTS = {
     "the slate": (rounds, "slate_of"),
     "the gate": (rounds, "learn_gate"),
     "the items": (rounds, "learn_scored_items"),
-    "the whole model": (rounds, "train"),
+    "the whole model": (lessons, "train"),
+    "the trial": (lessons, "nats_of"),
     "the checkpoint": (keeping, "save_checkpoint"),
     "publishing": (keeping.Progress, "_publish"),
 }

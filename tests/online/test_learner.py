@@ -11,7 +11,7 @@ import torch
 import recency as rc
 from recency.data.catalogue import Catalogue
 from recency.data.log import Log
-from recency.online import whole as rounds
+from recency.online import whole as lessons
 from recency.online.config import LearnConfig
 from recency.online.drift import Drift
 from recency.online.feed import Entry, LogFeed, Merge, NewOnly
@@ -111,7 +111,7 @@ def test_a_lesson_that_foresees_worse_is_put_back(small_shop, monkeypatch):
                 cells.normal_()
 
     with monkeypatch.context() as patch:
-        patch.setattr(rounds, "learn_whole", spoil)
+        patch.setattr(lessons, "learn_whole", spoil)
         told = run(harmful)
     assert sum(one.refused for one in told) > 1 and not any(one.whole for one in told)
     assert {one.state_version for one in told} == {told[0].state_version}
@@ -124,16 +124,16 @@ def test_a_lesson_that_foresees_worse_is_put_back(small_shop, monkeypatch):
 
 
 def test_what_is_held_back_is_learned_by_the_next_lesson(small_shop, monkeypatch):
-    config, lessons = replace(CONFIG, whole="1d"), []
+    config, told = replace(CONFIG, whole="1d"), []
     learner = Learner(small_shop.model(), LogFeed(small_shop.test), config)
 
     def note(one, histories, since, *_):
-        lessons.append((since, histories.times.max()))
+        told.append((since, histories.times.max()))
 
-    monkeypatch.setattr(rounds, "learn_whole", note)
+    monkeypatch.setattr(lessons, "learn_whole", note)
     run(learner)
-    assert len(lessons) > 2
-    for (_, newest), (since, _) in pairwise(lessons):
+    assert len(told) > 2
+    for (_, newest), (since, _) in pairwise(told):
         times = learner.recommender.live.timelines.histories().times
         assert newest < since and not ((times > newest) & (times < since)).any()
 
