@@ -100,7 +100,7 @@ LINES = (
         "of {acknowledged:,} acknowledged events {lost} lost, {doubled} doubled",
     ),
     Line(
-        "learn beside the server: deskdrop, NDCG@10 as it goes (globo-news loses by it)",
+        "learn beside the server: deskdrop, NDCG@10 as it goes (globo-news: nothing gained)",
         "online",
         ("deskdrop", "| learn"),
         "{ndcg@10:.4f}, {gain_over_frozen:+.1%} over frozen weights with moving states",
