@@ -26,6 +26,7 @@ from recency.data.domains import domains_named
 from recency.data.histories import Histories
 from recency.data.intake import Vocabs
 from recency.data.log import Log
+from recency.data.newest import newest_n_begin
 from recency.data.prepared import Prepared
 from recency.data.profiles import Profiles
 from recency.data.reading.logs import Events, readable
@@ -249,9 +250,10 @@ class SequenceRecommender(Asking):
             DataError: there is nothing to learn from.
         """
         live, histories = self.live, self.live.timelines.histories()
+        since = newest_n_begin(histories.times, 2 * n_events)
         with self.learning_on():
             self.training_result = learn_on(
-                live.model, histories, n_events, self.training, epochs=epochs, seed=self.seed
+                live.model, histories, since, self.training, epochs=epochs, seed=self.seed
             )
         self.cut = live.now
         self._stand(live.vocabs, histories)

@@ -36,7 +36,7 @@ POINTS = {
     "the slate": (rounds, "slate_of"),
     "the gate": (rounds, "learn_gate"),
     "the items": (rounds, "learn_scored_items"),
-    "the whole model": (lessons, "train"),
+    "the whole model": (lessons, "learn_on"),
     "the trial": (lessons, "nats_of"),
     "the checkpoint": (keeping, "save_checkpoint"),
     "publishing": (keeping.Progress, "_publish"),

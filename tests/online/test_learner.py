@@ -123,6 +123,12 @@ def test_a_lesson_that_foresees_worse_is_put_back(small_shop, monkeypatch):
         assert torch.equal(cells, weights(none)[name]), name
 
 
+def test_a_lesson_that_nothing_can_judge_is_kept(small_shop):
+    config = replace(CONFIG, whole="1d", held=1e-6)  # one event
+    told = run(Learner(small_shop.model(), LogFeed(small_shop.test), config))
+    assert any(one.whole for one in told) and not any(one.refused for one in told)
+
+
 def test_what_is_held_back_is_learned_by_the_next_lesson(small_shop, monkeypatch):
     config, told = replace(CONFIG, whole="1d"), []
     learner = Learner(small_shop.model(), LogFeed(small_shop.test), config)

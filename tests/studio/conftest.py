@@ -64,9 +64,7 @@ def fitted() -> tuple[SequenceRecommender, dict[str, Any]]:
     """A model of a small shop in which some titles are hostile, and its table of results."""
     shop = synthetic.shop(n_users=80, n_items=60, days=40, end=time.time_ns() // 1_000)
     common = shop.log.events["item_id"].value_counts(sort=True)["item_id"].head(8)
-    first = pl.col("item_id").is_in(
-        common.to_list()
-    )  # whatever the hour, one is shown to strangers
+    first = pl.col("item_id").is_in(common.to_list())  # strangers see one, whatever the hour
     items = shop.items.with_columns(
         title=pl.when(first).then(pl.lit(HOSTILE)).otherwise(pl.col("title"))
     )

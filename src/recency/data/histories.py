@@ -232,13 +232,15 @@ class Histories:
         if np.array_equal(stops, self.offsets[1:]):
             return self
         lengths = stops - self.offsets[:-1]
-        positions = ragged_positions(self.offsets[:-1], lengths)
-        return replace(self._at(positions, lengths), profiles=self.profiles)
+        return self._at(ragged_positions(self.offsets[:-1], lengths), lengths)
 
     def before(self, instant: int) -> "Histories":
         """Keep the events strictly before an instant, in microseconds."""
-        users = np.arange(self.n_users)
-        return self.cut(self.stops_before(users, np.full(self.n_users, instant)))
+        return self._where(self.times < instant)
+
+    def since(self, instant: int) -> "Histories":
+        """Keep the events at or after an instant, in microseconds."""
+        return self._where(self.times >= instant)
 
     def gather(self, starts: Ints, stops: Ints, width: int | None = None) -> Batch:
         """Gather slices of the flat arrays into one batch, padded on the right.
@@ -294,6 +296,10 @@ class Histories:
         gaps[~real] = NO_GAP
         return gaps
 
+    def _where(self, kept: npt.NDArray[np.bool_]) -> "Histories":
+        lengths = np.bincount(self.user_of[kept], minlength=self.n_users)
+        return self if kept.all() else self._at(np.flatnonzero(kept), lengths)
+
     def _at(self, positions: Ints, lengths: Ints) -> "Histories":
         return Histories(
             offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
@@ -301,13 +307,14 @@ class Histories:
             times=self.times[positions],
             types=None if self.types is None else self.types[positions],
             values=None if self.values is None else self.values[positions],
+            profiles=self.profiles,
         )
 
     @property
     def nbytes(self) -> int:
-        """Count the bytes of the arrays at rest."""
+        """Count the bytes of its own arrays at rest."""
         arrays = (getattr(self, field.name) for field in fields(self))
-        return sum(array.nbytes for array in arrays if array is not None)
+        return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
 
 def stable_order(rows: Ints) -> Ints:

@@ -12,6 +12,7 @@ import torch
 
 from recency.data.histories import Histories, Ints, Older
 from recency.data.lookback import DecayedSums
+from recency.data.newest import newest_n_begin
 from recency.data.pairs import WINDOW, pairs_of
 from recency.nn.experts import Evidence, ExpertConfig
 from recency.nn.fading import Context
@@ -99,11 +100,6 @@ def _crowd(histories: Histories, half_lives: list[float], rows: Ints, at: Ints) 
     return shares
 
 
-def _newest(times: Ints, n: int) -> int:
-    """Give the instant from which on the n newest events are."""
-    return int(np.partition(times, len(times) - n)[len(times) - n])
-
-
 class _Aged:
     """Sum up events that came before histories begin, item by item, to one instant before these.
 
@@ -143,7 +139,7 @@ def _pair(
     shares = np.full((len(rows), WINDOW, len(half_lives)), math.nan, np.float32)
     if not half_lives or len(items) < 2:
         return shares
-    fresh = None if paired is None or paired >= len(times) else times >= _newest(times, paired)
+    fresh = None if paired is None else times >= newest_n_begin(times, paired)
     ones, others, instants, weights = pairs_of(histories.user_of, items, times, fresh)
     n_turns = -(-len(ones) // _PAIRS)
     n_rows = int(items.max()) + 1

@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from recency.data.histories import Histories
+from recency.data.newest import newest_of
 from recency.nn.scored_items import untie
 from recency.online.asking import ask_and_observe
 from recency.online.config import FEWEST, LearnConfig
@@ -27,7 +28,7 @@ from recency.online.drift import Drift, Watch
 from recency.online.feed import Feed, Happening
 from recency.online.prequential import Prequential
 from recency.online.quick import learn_gate, learn_scored_items, state_version
-from recency.online.slate import Slate, joined, newest_of, slate_of
+from recency.online.slate import Slate, joined, slate_of
 from recency.online.whole import learn_on_trial, n_known
 from recency.recommender import SequenceRecommender
 from recency.training.fallback import best_half_life
@@ -144,16 +145,16 @@ class Learner:
         now = self.recommender.live.now
         drifts = self._watched(now)
         standing.seq, standing.number = entries[-1].seq, standing.number + 1
-        due, whole, n_targets, nats = False, False, 0, math.nan
+        whole: bool | None = None  # not due
+        n_targets, nats = 0, math.nan
         histories = self._histories(now)
         if config.quick and histories is not None:
             n_targets, nats = self._quick(histories, now - config.delay_us)
         if histories is not None and self._due(now):
-            due, whole = True, self._whole(histories, now - config.delay_us)
+            whole = self._whole(histories, now - config.delay_us)
         if n_targets or whole:
             self.recommender.relearned(states_stand=not whole)
-        refused = due and not whole
-        return self._told(len(entries), n_targets, drifts, whole=whole, refused=refused, nats=nats)
+        return self._told(len(entries), n_targets, whole, nats, drifts)
 
     def forget_erased(self) -> None:
         """Forget users who were erased, and what the gate would learn of their events."""
@@ -225,11 +226,9 @@ class Learner:
         self,
         n_events: int,
         n_targets: int,
-        drifts: tuple[Drift, ...],
-        *,
-        whole: bool,
-        refused: bool,
+        whole: bool | None,
         nats: float,
+        drifts: tuple[Drift, ...],
     ) -> Round:
         score, one = self.scores.score(), self.recommender
         return Round(
@@ -237,8 +236,8 @@ class Learner:
             seq=self.standing.seq,
             n_events=n_events,
             n_targets=n_targets,
-            whole=whole,
-            refused=refused,
+            whole=whole is True,
+            refused=whole is False,
             ndcg=score.ndcg,
             recall=score.recall,
             unseen=score.unseen,

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from recency.data.batches import TrainingWindows
-from recency.data.histories import Histories, Ints, Older
+from recency.data.histories import Histories
 from recency.nn.evidence import EvidenceTable
 from recency.nn.experts import FLOOR, Evidence
 from recency.nn.fading import Context
@@ -144,26 +144,3 @@ def _given(model: SequenceModel, windows: TrainingWindows, paired: int) -> Evide
 def _taken(given: Evidence, rows: slice | Tensor) -> Evidence:
     context = Context(given.context.items[rows], given.context.ages[rows])
     return Evidence(context, given.pair[rows], given.crowd[rows])
-
-
-def newest_of(histories: Histories, most: int) -> Histories:
-    """Keep the newest events of all users together, at least so many if there are; users stay.
-
-    The others stay known as `Older`: a gate that saw the crowd's long memories begin anew with the
-    newest events would learn to trust others than the ones that serve.
-    """
-    if histories.n_events <= most:
-        return histories
-    first = histories.n_events - most
-    since = int(np.partition(histories.times, first)[first])
-    kept = histories.times >= since
-    counts: Ints = np.bincount(histories.user_of[kept], minlength=histories.n_users)
-    return Histories(
-        offsets=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
-        items=histories.items[kept],
-        times=histories.times[kept],
-        types=None if histories.types is None else histories.types[kept],
-        values=None if histories.values is None else histories.values[kept],
-        profiles=histories.profiles,
-        older=Older(histories.items[~kept], histories.times[~kept]),
-    )

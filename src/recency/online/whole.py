@@ -1,23 +1,22 @@
 """Whole rounds: everything learns what is new, with older events against forgetting, on trial.
 
 A lesson ends before the newest targets. With it they have to be foreseen no worse than without, in
-nats, else the weights are put back: a model that was fitted on much is easily spoilt by an hour.
+nats, else the weights are put back: what was fitted on weeks is easily spoilt by an hour.
 """
 
-import math
 from dataclasses import replace
 
 from recency.data.histories import Histories
-from recency.data.instants import newest_begins
+from recency.data.newest import newest_begins, newest_of
 from recency.errors import DataError
 from recency.nn.model import SequenceModel
 from recency.nn.scored_items import take
 from recency.online.config import FEWEST, LearnConfig
 from recency.online.quick import nats_of
-from recency.online.slate import newest_of, slate_of
+from recency.online.slate import slate_of
 from recency.recommender import SequenceRecommender
 from recency.training.checkpoints import weights_of
-from recency.training.loop import train
+from recency.training.continuing import learn_on
 
 
 def n_known(model: SequenceModel, histories: Histories) -> int:
@@ -46,8 +45,10 @@ def learn_on_trial(
     model, length = one.live.model, one.training.max_len
     cut = newest_begins(histories.times, config.held, since)
     before, held = weights_of(model), slate_of(model, histories, cut, length, config)
-    nats = math.inf if len(held) < FEWEST else nats_of(model, held)
+    nats = nats_of(model, held)
     learn_whole(one, histories.before(cut), since, config, seed)
+    if len(held) < FEWEST:  # too few to tell
+        return cut, True
     if nats_of(model, slate_of(model, histories, cut, length, config, like=held)) <= nats:
         return cut, True
     take(model, before)
@@ -59,24 +60,18 @@ def learn_whole(
 ) -> None:
     """Let all weights learn what came since an instant and as many older events, drawn."""
     model, newest = one.live.model, newest_of(histories, config.recent)
-    trust = None if model.experts is None else model.experts.trust.clone()
-    settings = replace(
-        one.training,
-        epochs=config.whole_epochs,
-        lr=one.training.lr * config.calm,
-        warmup=0.0,
-        valid_share=0.0,
-        checkpoint_dir=None,
-    )
     n_new = int((newest.times >= since).sum())
-    replayed = round(config.replayed * n_new)
     try:
         with one.learning_on(n_known(model, newest)):
-            one.training_result = train(
-                model, newest, settings, seed=seed, since=since, replayed=replayed
+            one.training_result = learn_on(
+                model,
+                newest,
+                since,
+                replace(one.training, warmup=0.0),
+                epochs=config.whole_epochs,
+                seed=seed,
+                replayed=round(config.replayed * n_new),
+                calm=config.calm,
             )
     except DataError:  # nothing of it had an earlier event of its own user
         return  # the model has grown all the same
-    finally:
-        if model.experts is not None and trust is not None:
-            model.experts.trust.copy_(trust)

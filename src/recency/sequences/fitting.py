@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from recency.data.instants import newest_begins
+from recency.data.newest import newest_begins
 from recency.errors import DataWarning
 from recency.nn.time import CalendarEncoding
 from recency.sequences.forecast_model import ForecastModel

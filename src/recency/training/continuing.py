@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-import numpy as np
-
 from recency.data.histories import Histories
 from recency.nn.model import SequenceModel
 from recency.training.config import TrainConfig, TrainingResult
@@ -15,30 +13,35 @@ CALMER = 0.3  # share of the learning rate of a first training
 def learn_on(
     model: SequenceModel,
     histories: Histories,
-    n_new: int,
+    since: int,
     config: TrainConfig,
     *,
     epochs: int,
     seed: int,
+    replayed: int = 0,
+    calm: float = CALMER,
 ) -> TrainingResult:
-    """Learn the newest events, and as many older ones once more so that less is forgotten.
+    """Learn the events since an instant.
 
     Args:
         model: Trained; changed in place.
         histories: All events, the new ones among them.
-        n_new: How many events are new.
+        since: The instant, microseconds.
         config: Of the first training.
         epochs: Passes over these events.
         seed: Repeats the run.
+        replayed: Older targets learned with them, so that less is forgotten.
+        calm: Share of the first training's learning rate.
+
+    Raises:
+        DataError: there is nothing to learn from.
     """
-    oldest = max(0, histories.n_events - 2 * n_new)
-    since = int(np.partition(histories.times, oldest)[oldest])
     settings = replace(
-        config, epochs=epochs, lr=config.lr * CALMER, valid_share=0.0, checkpoint_dir=None
+        config, epochs=epochs, lr=config.lr * calm, valid_share=0.0, checkpoint_dir=None
     )
     trust = None if model.experts is None else model.experts.trust.clone()
     try:
-        return train(model, histories, settings, seed=seed, since=since)
+        return train(model, histories, settings, seed=seed, since=since, replayed=replayed)
     finally:
         if model.experts is not None and trust is not None:
             model.experts.trust.copy_(trust)  # training targets cannot teach it, and clear it

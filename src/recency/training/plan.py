@@ -8,7 +8,7 @@ import numpy as np
 
 from recency.data.batches import TrainingWindows
 from recency.data.histories import BLOCK, UNKNOWN, Histories
-from recency.data.instants import newest_begins
+from recency.data.newest import newest_begins
 from recency.data.scratch import is_mapped, scratch
 from recency.errors import DataError
 from recency.training.config import TrainConfig

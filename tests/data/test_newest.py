@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recency.data import instants
-from recency.data.instants import newest_begins
+from recency.data import newest
+from recency.data.newest import newest_begins
 
 TIMES = st.lists(st.integers(-(10**4), 10**16), min_size=1, max_size=60)
 
@@ -14,7 +14,7 @@ def test_it_is_the_sorted_one(times: list[int], share: float, late: bool, block:
     events = np.array(times, np.int64)
     since = sorted(times)[len(times) // 2] if late else None
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(instants, "BLOCK", block)
+        patched.setattr(newest, "BLOCK", block)
         found = newest_begins(events, share, since)
     counted = np.sort(events if since is None else events[events >= since])
     assert found == counted[min(int((1 - share) * len(counted)), len(counted) - 1)]

@@ -1,13 +1,13 @@
-"""Slates: what is taken down of the newest events of a long log is what the whole log says."""
+"""Evidence: of the newest events of a log, or of some targets, it is what the whole log says."""
 
 import numpy as np
 import pytest
 import torch
 
 from recency.data.histories import Histories
+from recency.data.newest import newest_of
 from recency.nn.evidence import EvidenceTable
 from recency.nn.experts import ExpertConfig
-from recency.online.slate import newest_of
 
 HOUR = 3_600_000_000  # microseconds
 N_USERS, N_ITEMS = 7, 9
