@@ -1,9 +1,11 @@
 """The page in a real browser: clicks are stored, lists follow, the clock moves, errors speak."""
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.studio.conftest import HOSTILE, Service
@@ -26,13 +28,13 @@ def running(browser: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 
 @pytest.fixture
 def open_page(running: Browser, service: Service) -> Iterator[Open]:
-    """Open the page on the shop's regular visitor."""
+    """Open the page on a user of the shop, on its regular visitor unless told."""
     pages: list[Page] = []
 
-    def opened(**settings: Any) -> Page:
+    def opened(user: str = service.user, **settings: Any) -> Page:
         page = running.page(**settings)
         pages.append(page)
-        page.open(f"{service.address}/studio/?user={service.user}")
+        page.open(f"{service.address}/studio/?user={user}")
         page.wait_for(READY)
         return page
 
@@ -164,13 +166,24 @@ def test_replay_walks_through_the_history_by_itself(open_page: Open) -> None:
     assert page.text("#play-label") == "Replay"
 
 
-def test_zoom_takes_towers_apart(open_page: Open) -> None:
-    page = open_page()
-    dots = "[...document.querySelectorAll('circle.dot')]"
-    towers = f"new Set({dots}.map((dot) => dot.getAttribute('cx'))).size"
-    far = page.run(towers) / page.count("circle.dot")
+def test_zoom_takes_towers_apart(open_page: Open, service: Service) -> None:
+    hour, now = 3_600_000_000, time.time_ns() // 1_000
+    item = service.get("/v1/items?limit=1")["items"][0]["item_id"]
+    ago = (
+        24 * 60,
+        2,
+        1,
+    )  # hours: two stand on the same pixels of two months, not on those of a day
+    sent = [{"user_id": "zoe", "item_id": item, "timestamp": now - hours * hour} for hours in ago]
+    httpx.post(f"{service.address}/v1/events", json=sent).raise_for_status()
+    page = open_page("zoe")
+    places = "[...document.querySelectorAll('.dot')].map((dot) => dot.getBoundingClientRect().x)"
+    far = page.run(places)
+    assert len(far) == 3
+    assert far[1] == far[2]
     page.click("#zoom [data-span=day]")
-    assert page.run(towers) / page.count("circle.dot") >= far
+    near = page.run(places)
+    assert near[-1] - near[-2] > 20
     assert page.count(".night") > 0
     assert page.count("#zoom [data-span=day][aria-pressed=true]") == 1
 
