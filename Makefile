@@ -14,6 +14,8 @@
 PYTHON ?= python3
 VENV   ?= .venv
 DATA   ?= data
+# Processes that share the tests, a file to each.
+WORKERS ?= 2
 # Where torch is taken from. The default index serves a build with CUDA on Linux; for the much smaller CPU build:
 #   make demo TORCH_INDEX=https://download.pytorch.org/whl/cpu
 TORCH_INDEX ?=
@@ -27,7 +29,7 @@ demo: $(VENV)/.run-ready
 	$(BIN)/recency demo $(DEMO)
 
 test: $(VENV)/.dev-ready browser lint types
-	$(BIN)/python -m pytest -m "not gpu and not network and not bench"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not gpu and not network and not bench"
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 check: $(VENV)/.dev-ready lint types
