@@ -57,7 +57,7 @@ CHOSEN: dict[tuple[str, str], Settings] = {
     ("basket", "online-retail"): settings(2, 1.0, training=_JUDGED, experts=True),
     ("joint", "ml-100k"): settings(4, 0.1, tasks=("rating",)),
     ("joint", "deskdrop"): settings(4, 0.1, training=_SMALL, tasks=("like", "when")),
-    ("joint", "online-retail"): settings(4, 0.5, training=_SMALL, tasks=("buys", "when")),
+    ("joint", "online-retail"): settings(4, 1.5, training=_SMALL, tasks=("buys", "when")),
 }
 
 # A fit of these takes less than a minute on one core: they are asked with three seeds.
