@@ -177,7 +177,7 @@ class Asking(ABC):
             ConfigError: ``by`` is none of the three, or the model knows nothing of what items are.
             UnknownIdError: the item has no vector: never seen, or first seen after the learning.
         """
-        return self._nearest(alike(self, item, by), k, at)
+        return self._nearest(alike(self.live, self.adaptor, item, by), k, at)
 
     def search(
         self, words: str | Spoken, k: int = 10, *, at: Instant | None = None
@@ -193,7 +193,7 @@ class Asking(ABC):
             ConfigError: the model knows no texts, or their encoder is missing or another one.
             DataError: there are no words.
         """
-        return self._nearest(by_words(self, words), k, at)
+        return self._nearest(by_words(self.adaptor, self.items, words), k, at)
 
     # --- items ---------------------------------------------------------------------------------
 
