@@ -15,6 +15,10 @@ would alone (mixed into its loss only, what the experts can explain would never 
 A second gate says how likely the next item is one of the user's own past ones, and the mixture is
 scaled to it: films are rated once, articles are come back to.
 
+The gate that makes targets most probable is not the one that ranks them first: pairs say too little
+of the few items at the top, the encoder too much. So where items are ranked, each kind of expert
+has a lift beside its gate, see `recency.training.lift`; where chances are told, it has none.
+
 Attention over one's own past events by learned curves of age is the pointer of Vinyals, Fortunato
 and Jaitly, Pointer Networks, NeurIPS 2015, without content; mixing a copying with a generating
 distribution is that of See, Liu and Manning, Get To The Point, ACL 2017, equation 9.
@@ -22,7 +26,7 @@ distribution is that of See, Liu and Manning, Get To The Point, ACL 2017, equati
 
 import math
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +38,7 @@ from recency.nn.fading import Context, Fading
 from recency.units import SECOND, format_duration, parse_duration
 
 FLOOR = 1e-9  # least probability, so that a loss stays finite
+KINDS = ("encoder", "own", "pair", "crowd")
 _At = TypeVar("_At", int, Ints)
 
 
@@ -94,6 +99,12 @@ class ExpertConfig:
         return at // span * span if span else at
 
     @property
+    def kinds(self) -> list[int]:
+        """Give the place in `KINDS` of each expert, in the order of the gate."""
+        counts = (int(self.encoder), int(self.own), len(self.pair), len(self.crowd))
+        return [kind for kind, n in enumerate(counts) for _ in range(n)]
+
+    @property
     def names(self) -> list[str]:
         """Name the experts in the order of the gate."""
         return [
@@ -142,6 +153,9 @@ class Experts(nn.Module):
         # Learned on the newest slice alone: how far each expert is to be trusted in the future.
         self.register_buffer("trust", torch.zeros(len(self.names)))
         self.trust: Tensor
+        # Learned there, too: how much louder each is heard where items are ranked.
+        self.register_buffer("lift", torch.zeros(len(self.names)))
+        self.lift: Tensor
 
     def gates(self, queries: Tensor) -> Tensor:
         """Give the gate's logits [n, experts] for queries [n, dim]."""
@@ -214,6 +228,11 @@ class Experts(nn.Module):
         with torch.enable_grad():
             optimizer.step(loss)  # type: ignore[no-untyped-call]  # torch leaves it untyped
         self.trust.copy_(trust.detach())
+
+    def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
+        """Read weights; those of before there was a lift have none."""
+        state.setdefault(f"{prefix}lift", torch.zeros_like(self.lift))
+        super()._load_from_state_dict(state, prefix, *rest)
 
     @staticmethod
     def _pair_parts(pair: Fading, given: Evidence) -> Tensor:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from recency.data.histories import PADDING, Histories, Ints, stable_order
 from recency.data.pair_arrays import COLUMN_BITS, SortedPairs
 from recency.data.pairs import WINDOW, PairCounts, Part, pairs_among, pairs_of
-from recency.nn.experts import ExpertConfig
+from recency.nn.experts import KINDS, ExpertConfig
 from recency.nn.frozen import FrozenMemories, newest_items, part_of
 from recency.nn.item_clock import ItemClock
 from recency.nn.pair_shares import PairShares
@@ -228,6 +228,13 @@ class Memories:
         self, voices: Voices, row: int, encoder: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
         """Give the probabilities [n_items] by the experts' gate alone; see `mix`."""
+        mixed: npt.NDArray[np.float64] = self.by_kind(voices, row, encoder).sum(axis=0)
+        return mixed
+
+    def by_kind(
+        self, voices: Voices, row: int, encoder: npt.NDArray[np.float64]
+    ) -> npt.NDArray[np.float64]:
+        """Give what each kind of expert adds to the mixture, [`KINDS`, n_items]; see `mix`."""
         n_items, gates = len(encoder), voices.gates[row]
         parts: list[tuple[int, list[Part]]] = []
         kept = gates.copy()
@@ -244,12 +251,14 @@ class Memories:
         kept[silent] = -np.inf
         loud = np.exp(kept - kept.max())
         loud /= loud.sum()
-        mixed = loud[0] * encoder if self.config.encoder else np.zeros(n_items)
+        mixed, kinds = np.zeros((len(KINDS), n_items)), self.config.kinds
+        if self.config.encoder:
+            mixed[0] = loud[0] * encoder
         if len(crowd):
-            mixed += loud[at:] @ crowd
+            mixed[-1] = loud[at:] @ crowd
         for place, found in parts:
             for columns, shares in found:
-                mixed[columns] += loud[place] * shares
+                mixed[kinds[place]][columns] += loud[place] * shares
         return mixed
 
 

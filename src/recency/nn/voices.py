@@ -61,7 +61,8 @@ def voices_of(experts: Experts, queries: Tensor, context: Context) -> Voices:
     weights = _array(again.weight)[0]
     repeats = asked @ weights[:-1] + lengths * weights[-1] + _array(again.bias)
     return Voices(
-        gates=asked @ _array(gate.weight).T + (_array(gate.bias) + _array(experts.trust)),
+        gates=asked @ _array(gate.weight).T
+        + (_array(gate.bias) + _array(experts.trust + experts.lift)),
         own=None if experts.own is None else experts.own.logs(items, ages),
         pair=None if experts.pair is None else experts.pair.logs(items[:, :WINDOW], ages),
         again=1 / (1 + np.exp(-repeats)),

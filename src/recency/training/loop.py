@@ -160,6 +160,7 @@ class _Run:
             self._run_stage("refit", plan.everything, self.state.best_epoch)
             if self.model.experts is not None:
                 self.model.experts.trust.copy_(self.best["experts.trust"])
+                self.model.experts.lift.copy_(self.best["experts.lift"])
             take_curves(self.model, self.best)
         else:
             self.model.load_state_dict(self.best)

@@ -8,6 +8,7 @@ encoder asked about events later than all it learned.
 import math
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -18,7 +19,8 @@ from recency.nn.inputs import Tensors
 from recency.nn.memories import Life
 from recency.nn.model import SequenceModel
 from recency.nn.voices import voices_of
-from recency.training.validation import VALID_TOKENS, gains
+from recency.training.lift import Shortlist, Shortlists, of_experts
+from recency.training.validation import VALID_TOKENS
 
 _MOST = 5_000  # questions of a judgement
 _CELLS = 2**27  # scores of a judgement
@@ -66,11 +68,18 @@ class Trial:
 
     @torch.no_grad()
     def judge(self) -> float:
-        """Learn the gate's trust, then measure the mean NDCG@10; see `validation_ndcg`."""
+        """Learn the gate's trust and lift, then measure the mean NDCG@10; see `validation_ndcg`."""
         self._model.eval()
+        experts = self._model.experts
+        assert experts is not None
         queries = self._queries()
+        experts.lift.zero_()
         self._calibrate(queries)
-        return self._ndcg(queries[np.searchsorted(self._arrivals.positions, self._judged)])
+        lists = self._shortlists(queries[np.searchsorted(self._arrivals.positions, self._judged)])
+        kinds = experts.config.kinds
+        lift = lists.best(sorted(set(kinds)))
+        experts.lift.copy_(of_experts(lift, kinds))
+        return float(lists.gains(lift).mean())
 
     def _queries(self) -> Tensor:
         """Give the query of every arrival, in the order of their positions."""
@@ -100,24 +109,30 @@ class Trial:
             parts.append(experts.parts(q, encoder, rows, given))
         experts.calibrate(experts.gates(queries), torch.cat(parts))
 
-    def _ndcg(self, queries: Tensor) -> float:
-        """Rank the items seen before the slice for the judged targets, living through it."""
+    def _shortlists(self, queries: Tensor) -> Shortlists:
+        """Say what every kind of expert says of the judged questions, living through the slice."""
         model, life = self._model, self._life.copy()
         assert model.experts is not None
         histories = self._arrivals.histories
         voices = voices_of(model.experts, queries, self._evidence.context(self._judged))
-        total = 0.0
-        block = max(1, 2**24 // model.n_items)
+        lists, block = [], max(1, 2**24 // model.n_items)
         for start in range(0, len(queries), block):
             chances = torch.softmax(model.scores(queries[start : start + block]), dim=1)
             encoder = chances.double().cpu().numpy()
             for row in range(start, start + len(encoder)):
                 memories = life.until(int(self._stops[row]))
-                scores = memories.mix(voices, row, encoder[row - start])
-                scores[~self._seen] = -np.inf
+                by_kind = memories.by_kind(voices, row, encoder[row - start])
                 target = int(histories.items[self._judged[row]])
-                if model.domains is not None:
-                    codes = model.domains.of_items.cpu().numpy()
-                    scores[codes != codes[target]] = -np.inf
-                total += float(gains(torch.from_numpy(scores)[None], torch.tensor([target])).sum())
-        return total / len(queries)
+                own = np.zeros(model.n_items, bool)
+                own[voices.items[row][voices.items[row] >= 0]] = True
+                again = float(voices.again[row])
+                lists.append(Shortlist.of(by_kind, own, again, target, self._allowed(target)))
+        return Shortlists(lists, histories.user_of[self._judged])
+
+    def _allowed(self, target: int) -> npt.NDArray[np.bool_]:
+        """Tell which items [n_items] a target is ranked among: those seen, of its domain."""
+        if self._model.domains is None:
+            return self._seen
+        codes = self._model.domains.of_items.cpu().numpy()
+        found: npt.NDArray[np.bool_] = self._seen & (codes == codes[target])
+        return found
