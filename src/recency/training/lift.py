@@ -130,7 +130,8 @@ class Shortlists:
         return lift
 
     def _is_beyond_noise(self, gained: Doubles) -> bool:
-        error = np.sqrt(np.square(np.bincount(self._users, gained - gained.mean())).sum())
+        # Of one user alone there is no telling.
+        error = np.sqrt(np.square(np.bincount(self._users, gained)).sum())
         return bool(gained.sum() > _BEYOND * error)
 
 
