@@ -25,7 +25,7 @@ Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
 K = 10
-LIKELIEST = 64  # items kept of each kind; what is in none of them is not among the first ten
+LIKELIEST = 64  # items kept of each kind; what is in none is hardly ever among the first ten
 _STEPS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)  # in logits of the gate
 _ROUNDS = 3
 _MOST = 4.0  # a lift goes no further
