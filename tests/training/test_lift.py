@@ -12,25 +12,26 @@ from recency.nn.experts import KINDS, Experts
 from recency.nn.fading import Context
 from recency.nn.memories import Memories
 from recency.nn.voices import Voices, voices_of
-from recency.training.lift import K, Shortlist, Shortlists, of_experts
+from recency.training.lift import Vote, Votes, of_experts
+from recency.training.validation import K
 
 ENCODER, OWN, PAIR, CROWD = range(len(KINDS))
 
 
-def shortlist(
+def vote(
     by_kind: dict[int, list[float]],
     *,
     target: int = 0,
     own: tuple[int, ...] = (),
     again: float = 0.5,
-) -> Shortlist:
+) -> Vote:
     """Say what kinds give to every item."""
     n = len(next(iter(by_kind.values())))
     shares, is_own = np.zeros((len(KINDS), n)), np.zeros(n, bool)
     for kind, given in by_kind.items():
         shares[kind] = given
     is_own[list(own)] = True
-    return Shortlist.of(shares, is_own, again, target, np.ones(n, bool))
+    return Vote.of(shares, is_own, again, target, np.ones(n, bool))
 
 
 def lifted(**by_name: float) -> Any:
@@ -39,8 +40,8 @@ def lifted(**by_name: float) -> Any:
 
 def test_a_lift_brings_to_the_top_what_one_kind_is_right_about():
     # The target has .02 of pairs; two others have .03 and .05 of the encoder.
-    one = shortlist({ENCODER: [0, 0.03, 0.05], PAIR: [0.02, 0, 0]})
-    lists = Shortlists([one], np.array([0]))
+    one = vote({ENCODER: [0, 0.03, 0.05], PAIR: [0.02, 0, 0]})
+    lists = Votes([one], np.array([0]))
     assert lists.gains(lifted()) == pytest.approx([1 / math.log2(4)])
     # .02 * 2 lies between the two, .02 * 4 before both.
     assert lists.gains(lifted(pair=math.log(2))) == pytest.approx([1 / math.log2(3)])
@@ -49,17 +50,17 @@ def test_a_lift_brings_to_the_top_what_one_kind_is_right_about():
 
 
 def test_equal_items_share_their_places_and_silence_earns_nothing():
-    equal = shortlist({ENCODER: [0.2, 0.2, 0.2]})
-    silent = shortlist({ENCODER: [0.0, 0.1, 0.2]})
-    gains = Shortlists([equal, silent], np.array([0, 1])).gains(lifted())
+    equal = vote({ENCODER: [0.2, 0.2, 0.2]})
+    silent = vote({ENCODER: [0.0, 0.1, 0.2]})
+    gains = Votes([equal, silent], np.array([0, 1])).gains(lifted())
     assert gains == pytest.approx([1 / math.log2(3), 0])
 
 
 def test_own_items_have_the_chance_of_coming_again_under_every_lift():
     # The target, new, has .1 of .5 new; the own item has all of the own. Own once more: .4 or .9.
     for again, gain in ((0.1, 1.0), (0.9, 1 / math.log2(3))):
-        one = shortlist({ENCODER: [0.4, 0.5, 0.1], OWN: [0, 0, 0]}, own=(1,), again=again)
-        lists = Shortlists([one], np.array([0]))
+        one = vote({ENCODER: [0.4, 0.5, 0.1], OWN: [0, 0, 0]}, own=(1,), again=again)
+        lists = Votes([one], np.array([0]))
         for lift in (lifted(), lifted(own=3.0), lifted(encoder=-2.0)):
             assert lists.gains(lift) == pytest.approx([gain])
 
@@ -86,8 +87,8 @@ def test_ranks_are_those_of_the_whole_mixture(seed: int):
     plain = voices_of(experts, query, context)
     own = np.isin(np.arange(n_items), newest.numpy())
     parts = memories.by_kind(plain, 0, encoder)
-    one = Shortlist.of(parts, own, float(plain.again[0]), target, np.ones(n_items, bool))
-    found = Shortlists([one], np.array([0])).gains(lift)
+    one = Vote.of(parts, own, float(plain.again[0]), target, np.ones(n_items, bool))
+    found = Votes([one], np.array([0])).gains(lift)
 
     experts.lift.copy_(of_experts(lift, config.kinds))
     served: Voices = voices_of(experts, query, context)
@@ -96,12 +97,12 @@ def test_ranks_are_those_of_the_whole_mixture(seed: int):
     assert found == pytest.approx([1 / np.log2(1 + rank) if rank <= K else 0])
 
 
-def right_when_louder(n: int) -> list[Shortlist]:
-    return [shortlist({ENCODER: [0.0, 0.05, 0.04], PAIR: [0.03, 0, 0]}) for _ in range(n)]
+def right_when_louder(n: int) -> list[Vote]:
+    return [vote({ENCODER: [0.0, 0.05, 0.04], PAIR: [0.03, 0, 0]}) for _ in range(n)]
 
 
 def test_the_best_lift_is_found_and_the_last_kind_stays():
-    lists = Shortlists(right_when_louder(20), np.arange(20))
+    lists = Votes(right_when_louder(20), np.arange(20))
     lift = lists.best([ENCODER, PAIR])
     assert lists.gains(lift).mean() == 1
     assert lift[ENCODER] < 0
@@ -109,14 +110,12 @@ def test_the_best_lift_is_found_and_the_last_kind_stays():
 
 
 def test_one_user_alone_is_no_evidence():
-    lists = Shortlists(right_when_louder(20), np.zeros(20, int))
+    lists = Votes(right_when_louder(20), np.zeros(20, int))
     assert not lists.best([ENCODER, PAIR]).any()
 
 
 def test_where_nothing_is_to_be_gained_nothing_is_lifted():
-    lists = Shortlists(
-        [shortlist({ENCODER: [0.3, 0.2, 0.1], PAIR: [0.3, 0.1, 0.2]})] * 9, np.arange(9)
-    )
+    lists = Votes([vote({ENCODER: [0.3, 0.2, 0.1], PAIR: [0.3, 0.1, 0.2]})] * 9, np.arange(9))
     assert not lists.best([ENCODER, PAIR]).any()
 
 

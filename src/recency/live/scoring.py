@@ -185,7 +185,7 @@ class Scoring:
         outputs = outputs_at(self.model, histories, places, stops)
         last = torch.from_numpy(histories.times[np.maximum(stops - 1, 0)]).to(outputs.device)
         queries = self.model.ask(outputs, last, torch.full_like(last, at))
-        shares = torch.softmax(experts.gates(queries) + experts.lift, dim=1).cpu().numpy()
+        shares = torch.softmax(experts.loudness(queries), dim=1).cpu().numpy()
         shares[stops == histories.offsets[:-1]] = np.nan
         return experts.names, shares
 

@@ -162,6 +162,10 @@ class Experts(nn.Module):
         logits: Tensor = self.gate(queries) + self.trust
         return logits
 
+    def loudness(self, queries: Tensor) -> Tensor:
+        """Give the logits [n, experts] with which experts are heard where items are ranked."""
+        return self.gates(queries) + self.lift
+
     def repeat_nats(self, queries: Tensor, targets: Tensor, given: Evidence) -> Tensor:
         """Measure how well is told whether targets [n] are own past items: mean nats, a scalar."""
         again = (given.context.items == targets[:, None]).any(1)

@@ -20,11 +20,11 @@ from torch import Tensor
 
 from recency.data.histories import Ints
 from recency.nn.experts import KINDS
+from recency.training.validation import K
 
 Doubles = npt.NDArray[np.float64]
 Flags = npt.NDArray[np.bool_]
 
-K = 10
 LIKELIEST = 64  # items kept of each kind; what is in none is hardly ever among the first ten
 _STEPS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)  # in logits of the gate
 _ROUNDS = 3
@@ -33,7 +33,7 @@ _BEYOND = 1.0  # standard errors that a step must gain
 
 
 @dataclass(frozen=True)
-class Shortlist:
+class Vote:
     """Hold what a question's kinds of experts say of its likeliest items.
 
     Attributes:
@@ -49,9 +49,7 @@ class Shortlist:
     again: float
 
     @classmethod
-    def of(
-        cls, by_kind: Doubles, own: Flags, again: float, target: int, allowed: Flags
-    ) -> "Shortlist":
+    def of(cls, by_kind: Doubles, own: Flags, again: float, target: int, allowed: Flags) -> "Vote":
         """Keep the likeliest items of each kind.
 
         Args:
@@ -70,24 +68,24 @@ class Shortlist:
         return cls(by_kind[:, kept], own[kept], sums, again)
 
 
-class Shortlists:
+class Votes:
     """Rank the targets of many questions under any lift.
 
     Args:
-        lists: One a question.
+        votes: One a question.
         users: [n] whose question each is: what users have in common is no evidence twice.
     """
 
-    def __init__(self, lists: list[Shortlist], users: Ints) -> None:
-        n, most = len(lists), max(one.shares.shape[1] for one in lists)
+    def __init__(self, votes: list[Vote], users: Ints) -> None:
+        n, most = len(votes), max(one.shares.shape[1] for one in votes)
         self._shares = np.zeros((n, len(KINDS), most))
         self._own, self._there = np.zeros((n, most), bool), np.zeros((n, most), bool)
-        for row, one in enumerate(lists):
+        for row, one in enumerate(votes):
             m = one.shares.shape[1]
             self._shares[row, :, :m], self._own[row, :m] = one.shares, one.own
             self._there[row, :m] = True
-        self._sums = np.stack([one.sums for one in lists])
-        self._again = np.array([one.again for one in lists])
+        self._sums = np.stack([one.sums for one in votes])
+        self._again = np.array([one.again for one in votes])
         self._users = np.unique(users, return_inverse=True)[1]
 
     def gains(self, lift: Doubles) -> Doubles:

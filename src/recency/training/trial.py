@@ -1,8 +1,8 @@
 """A trial of encoder and experts together on the newest slice of the training time.
 
 The slice is lived through as service would: every question is answered from what was known strictly
-before it, then its event is counted. The gate's trust is learned on the way, since only here is the
-encoder asked about events later than all it learned.
+before it, then its event is counted. The gate's trust and lift are learned on the way, since only
+here is the encoder asked about events later than all it learned.
 """
 
 import math
@@ -19,7 +19,7 @@ from recency.nn.inputs import Tensors
 from recency.nn.memories import Life
 from recency.nn.model import SequenceModel
 from recency.nn.voices import voices_of
-from recency.training.lift import Shortlist, Shortlists, of_experts
+from recency.training.lift import Vote, Votes, of_experts
 from recency.training.validation import VALID_TOKENS
 
 _MOST = 5_000  # questions of a judgement
@@ -75,11 +75,11 @@ class Trial:
         queries = self._queries()
         experts.lift.zero_()
         self._calibrate(queries)
-        lists = self._shortlists(queries[np.searchsorted(self._arrivals.positions, self._judged)])
+        votes = self._votes(queries[np.searchsorted(self._arrivals.positions, self._judged)])
         kinds = experts.config.kinds
-        lift = lists.best(sorted(set(kinds)))
+        lift = votes.best(sorted(set(kinds)))
         experts.lift.copy_(of_experts(lift, kinds))
-        return float(lists.gains(lift).mean())
+        return float(votes.gains(lift).mean())
 
     def _queries(self) -> Tensor:
         """Give the query of every arrival, in the order of their positions."""
@@ -109,13 +109,13 @@ class Trial:
             parts.append(experts.parts(q, encoder, rows, given))
         experts.calibrate(experts.gates(queries), torch.cat(parts))
 
-    def _shortlists(self, queries: Tensor) -> Shortlists:
+    def _votes(self, queries: Tensor) -> Votes:
         """Say what every kind of expert says of the judged questions, living through the slice."""
         model, life = self._model, self._life.copy()
         assert model.experts is not None
         histories = self._arrivals.histories
         voices = voices_of(model.experts, queries, self._evidence.context(self._judged))
-        lists, block = [], max(1, 2**24 // model.n_items)
+        votes, block = [], max(1, 2**24 // model.n_items)
         for start in range(0, len(queries), block):
             chances = torch.softmax(model.scores(queries[start : start + block]), dim=1)
             encoder = chances.double().cpu().numpy()
@@ -126,8 +126,8 @@ class Trial:
                 own = np.zeros(model.n_items, bool)
                 own[voices.items[row][voices.items[row] >= 0]] = True
                 again = float(voices.again[row])
-                lists.append(Shortlist.of(by_kind, own, again, target, self._allowed(target)))
-        return Shortlists(lists, histories.user_of[self._judged])
+                votes.append(Vote.of(by_kind, own, again, target, self._allowed(target)))
+        return Votes(votes, histories.user_of[self._judged])
 
     def _allowed(self, target: int) -> npt.NDArray[np.bool_]:
         """Tell which items [n_items] a target is ranked among: those seen, of its domain."""
