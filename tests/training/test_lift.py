@@ -1,4 +1,4 @@
-"""The lift of kinds of experts: golden ranks, the scale of own items, noise, and what it is for."""
+"""The lift of experts: golden ranks, the scale of own items, noise, and what it is for."""
 
 import math
 from typing import Any
@@ -8,37 +8,38 @@ import pytest
 import torch
 
 from recency import ExpertConfig
-from recency.nn.experts import KINDS, Experts
+from recency.nn.experts import Experts
 from recency.nn.fading import Context
 from recency.nn.memories import Memories
 from recency.nn.voices import Voices, voices_of
-from recency.training.lift import Vote, Votes, of_experts
+from recency.training.lift import Vote, Votes
 from recency.training.validation import K
 
-ENCODER, OWN, PAIR, CROWD = range(len(KINDS))
+NAMES = ("encoder", "own", "pair", "crowd")
+ENCODER, OWN, PAIR, CROWD = range(len(NAMES))
 
 
 def vote(
-    by_kind: dict[int, list[float]],
+    parts: dict[int, list[float]],
     *,
     target: int = 0,
     own: tuple[int, ...] = (),
     again: float = 0.5,
 ) -> Vote:
-    """Say what kinds give to every item."""
-    n = len(next(iter(by_kind.values())))
-    shares, is_own = np.zeros((len(KINDS), n)), np.zeros(n, bool)
-    for kind, given in by_kind.items():
-        shares[kind] = given
+    """Say what experts give to every item."""
+    n = len(next(iter(parts.values())))
+    shares, is_own = np.zeros((len(NAMES), n)), np.zeros(n, bool)
+    for expert, given in parts.items():
+        shares[expert] = given
     is_own[list(own)] = True
     return Vote.of(shares, is_own, again, target, np.ones(n, bool))
 
 
 def lifted(**by_name: float) -> Any:
-    return np.array([by_name.get(kind, 0.0) for kind in KINDS])
+    return np.array([by_name.get(name, 0.0) for name in NAMES])
 
 
-def test_a_lift_brings_to_the_top_what_one_kind_is_right_about():
+def test_a_lift_brings_to_the_top_what_one_expert_is_right_about():
     # The target has .02 of pairs; two others have .03 and .05 of the encoder.
     one = vote({ENCODER: [0, 0.03, 0.05], PAIR: [0.02, 0, 0]})
     lists = Votes([one], np.array([0]))
@@ -77,7 +78,7 @@ def test_ranks_are_those_of_the_whole_mixture(seed: int):
     with torch.no_grad():
         for weight in experts.parameters():
             weight.normal_(std=0.5)
-    lift = rng.normal(size=len(KINDS))
+    lift = rng.normal(size=len(config.names))
     newest = torch.from_numpy(np.full((1, 100), -1))
     newest[0, :5] = torch.from_numpy(items[users == users[-1]][::-1][:5].copy())
     context = Context(newest, torch.rand(1, 100))
@@ -86,11 +87,12 @@ def test_ranks_are_those_of_the_whole_mixture(seed: int):
 
     plain = voices_of(experts, query, context)
     own = np.isin(np.arange(n_items), newest.numpy())
-    parts = memories.by_kind(plain, 0, encoder)
+    parts = memories.parts(plain, 0, encoder)
+    assert parts.sum(axis=0) == pytest.approx(memories.mixture(plain, 0, encoder))
     one = Vote.of(parts, own, float(plain.again[0]), target, np.ones(n_items, bool))
     found = Votes([one], np.array([0])).gains(lift)
 
-    experts.lift.copy_(of_experts(lift, config.kinds))
+    experts.lift.copy_(torch.from_numpy(lift))
     served: Voices = voices_of(experts, query, context)
     scores = memories.mix(served, 0, encoder)
     rank = 1 + (scores > scores[target]).sum()
@@ -101,28 +103,22 @@ def right_when_louder(n: int) -> list[Vote]:
     return [vote({ENCODER: [0.0, 0.05, 0.04], PAIR: [0.03, 0, 0]}) for _ in range(n)]
 
 
-def test_the_best_lift_is_found_and_the_last_kind_stays():
+def test_the_best_lift_is_found_and_who_says_nothing_has_none():
     lists = Votes(right_when_louder(20), np.arange(20))
-    lift = lists.best([ENCODER, PAIR])
+    lift = lists.best()
     assert lists.gains(lift).mean() == 1
-    assert lift[ENCODER] < 0
-    assert lift[[OWN, PAIR, CROWD]].tolist() == [0, 0, 0]
+    assert lift[ENCODER] < lift[PAIR]
+    assert lift[[OWN, CROWD]].tolist() == [0, 0]
 
 
 def test_one_user_alone_is_no_evidence():
     lists = Votes(right_when_louder(20), np.zeros(20, int))
-    assert not lists.best([ENCODER, PAIR]).any()
+    assert not lists.best().any()
 
 
 def test_where_nothing_is_to_be_gained_nothing_is_lifted():
     lists = Votes([vote({ENCODER: [0.3, 0.2, 0.1], PAIR: [0.3, 0.1, 0.2]})] * 9, np.arange(9))
-    assert not lists.best([ENCODER, PAIR]).any()
-
-
-def test_a_lift_goes_to_all_experts_of_its_kind():
-    config = ExpertConfig(own=False, pair=("1h", "2h"), crowd=("3h",))
-    found = of_experts(lifted(encoder=-1.0, pair=2.0, own=9.0), config.kinds)
-    assert found.tolist() == [-1, 2, 2, 0]
+    assert not lists.best().any()
 
 
 def test_chances_know_no_lift_and_ranks_do():

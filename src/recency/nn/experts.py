@@ -16,8 +16,8 @@ A second gate says how likely the next item is one of the user's own past ones, 
 scaled to it: films are rated once, articles are come back to.
 
 The gate that makes targets most probable is not the one that ranks them first: pairs say too little
-of the few items at the top, the encoder too much. So where items are ranked, each kind of expert
-has a lift beside its gate, see `recency.training.lift`; where chances are told, it has none.
+of the few items at the top, the encoder too much. So where items are ranked, each expert has a lift
+beside its gate, see `recency.training.lift`; where chances are told, it has none.
 
 Attention over one's own past events by learned curves of age is the pointer of Vinyals, Fortunato
 and Jaitly, Pointer Networks, NeurIPS 2015, without content; mixing a copying with a generating
@@ -38,7 +38,6 @@ from recency.nn.fading import Context, Fading
 from recency.units import SECOND, format_duration, parse_duration
 
 FLOOR = 1e-9  # least probability, so that a loss stays finite
-KINDS = ("encoder", "own", "pair", "crowd")
 _At = TypeVar("_At", int, Ints)
 
 
@@ -97,12 +96,6 @@ class ExpertConfig:
         """
         span = round(parse_duration(self.resolution) * SECOND)
         return at // span * span if span else at
-
-    @property
-    def kinds(self) -> list[int]:
-        """Give the place in `KINDS` of each expert, in the order of the gate."""
-        counts = (int(self.encoder), int(self.own), len(self.pair), len(self.crowd))
-        return [kind for kind, n in enumerate(counts) for _ in range(n)]
 
     @property
     def names(self) -> list[str]:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from recency.data.histories import PADDING, Histories, Ints, stable_order
 from recency.data.pair_arrays import COLUMN_BITS, SortedPairs
 from recency.data.pairs import WINDOW, PairCounts, Part, pairs_among, pairs_of
-from recency.nn.experts import KINDS, ExpertConfig
+from recency.nn.experts import ExpertConfig
 from recency.nn.frozen import FrozenMemories, newest_items, part_of
 from recency.nn.item_clock import ItemClock
 from recency.nn.pair_shares import PairShares
@@ -228,38 +228,54 @@ class Memories:
         self, voices: Voices, row: int, encoder: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
         """Give the probabilities [n_items] by the experts' gate alone; see `mix`."""
-        mixed: npt.NDArray[np.float64] = self.by_kind(voices, row, encoder).sum(axis=0)
+        loud, said = self._heard(voices, row, len(encoder))
+        crowd = self.shares(len(encoder))
+        mixed: npt.NDArray[np.float64] = loud[len(loud) - len(crowd) :] @ crowd
+        if self.config.encoder:
+            mixed += loud[0] * encoder
+        for place, found in said:
+            for columns, shares in found:
+                mixed[columns] += loud[place] * shares
         return mixed
 
-    def by_kind(
+    def parts(
         self, voices: Voices, row: int, encoder: npt.NDArray[np.float64]
     ) -> npt.NDArray[np.float64]:
-        """Give what each kind of expert adds to the mixture, [`KINDS`, n_items]; see `mix`."""
-        n_items, gates = len(encoder), voices.gates[row]
-        parts: list[tuple[int, list[Part]]] = []
-        kept = gates.copy()
+        """Give what each expert adds to the mixture, [experts, n_items]; see `mixture`."""
+        loud, said = self._heard(voices, row, len(encoder))
+        crowd = self.shares(len(encoder))
+        parts = np.zeros((len(loud), len(encoder)))
+        if self.config.encoder:
+            parts[0] = encoder
+        parts[len(loud) - len(crowd) :] = crowd
+        for place, found in said:
+            for columns, shares in found:
+                parts[place][columns] += shares
+        return parts * loud[:, None]
+
+    def _heard(
+        self, voices: Voices, row: int, n_items: int
+    ) -> tuple[npt.NDArray[np.float64], list[tuple[int, list[Part]]]]:
+        """Give each expert's share of the mixture, and what those say that speak of few items.
+
+        Returns:
+            [experts] shares, 0 for those that know nothing; and, for the user's own past and for
+            pairs, the place among the experts and items with their shares.
+        """
+        said: list[tuple[int, list[Part]]] = []
         at = int(self.config.encoder)
         if voices.own is not None:
-            parts.append((at, _own(voices, row)))
+            said.append((at, _own(voices, row)))
             at += 1
         for pairs in self.pairs:
-            parts.append((at, _beside(voices, row, pairs)))
+            said.append((at, _beside(voices, row, pairs)))
             at += 1
-        crowd = self.shares(n_items)
-        silent = [place for place, found in parts if not found]
-        silent += [at + int(place) for place in np.flatnonzero(crowd.sum(1) == 0)]
+        silent = [place for place, found in said if not found]
+        silent += [at + int(place) for place in np.flatnonzero(self.shares(n_items).sum(1) == 0)]
+        kept = voices.gates[row].copy()
         kept[silent] = -np.inf
         loud = np.exp(kept - kept.max())
-        loud /= loud.sum()
-        mixed, kinds = np.zeros((len(KINDS), n_items)), self.config.kinds
-        if self.config.encoder:
-            mixed[0] = loud[0] * encoder
-        if len(crowd):
-            mixed[-1] = loud[at:] @ crowd
-        for place, found in parts:
-            for columns, shares in found:
-                mixed[kinds[place]][columns] += loud[place] * shares
-        return mixed
+        return loud / loud.sum(), said
 
 
 class Life:

@@ -19,7 +19,7 @@ from recency.nn.inputs import Tensors
 from recency.nn.memories import Life
 from recency.nn.model import SequenceModel
 from recency.nn.voices import voices_of
-from recency.training.lift import Vote, Votes, of_experts
+from recency.training.lift import Vote, Votes
 from recency.training.validation import VALID_TOKENS
 
 _MOST = 5_000  # questions of a judgement
@@ -76,9 +76,8 @@ class Trial:
         experts.lift.zero_()
         self._calibrate(queries)
         votes = self._votes(queries[np.searchsorted(self._arrivals.positions, self._judged)])
-        kinds = experts.config.kinds
-        lift = votes.best(sorted(set(kinds)))
-        experts.lift.copy_(of_experts(lift, kinds))
+        lift = votes.best()
+        experts.lift.copy_(torch.from_numpy(lift))
         return float(votes.gains(lift).mean())
 
     def _queries(self) -> Tensor:
@@ -110,7 +109,7 @@ class Trial:
         experts.calibrate(experts.gates(queries), torch.cat(parts))
 
     def _votes(self, queries: Tensor) -> Votes:
-        """Say what every kind of expert says of the judged questions, living through the slice."""
+        """Say what every expert says of the judged questions, living through the slice."""
         model, life = self._model, self._life.copy()
         assert model.experts is not None
         histories = self._arrivals.histories
@@ -121,12 +120,12 @@ class Trial:
             encoder = chances.double().cpu().numpy()
             for row in range(start, start + len(encoder)):
                 memories = life.until(int(self._stops[row]))
-                by_kind = memories.by_kind(voices, row, encoder[row - start])
+                parts = memories.parts(voices, row, encoder[row - start])
                 target = int(histories.items[self._judged[row]])
                 own = np.zeros(model.n_items, bool)
                 own[voices.items[row][voices.items[row] >= 0]] = True
                 again = float(voices.again[row])
-                votes.append(Vote.of(by_kind, own, again, target, self._allowed(target)))
+                votes.append(Vote.of(parts, own, again, target, self._allowed(target)))
         return Votes(votes, histories.user_of[self._judged])
 
     def _allowed(self, target: int) -> npt.NDArray[np.bool_]:
