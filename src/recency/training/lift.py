@@ -27,7 +27,7 @@ LIKELIEST = 64  # items kept of each expert; what is in none is hardly ever amon
 _STEPS = (-2.0, -1.0, -0.5, 0.5, 1.0, 2.0)  # in logits of the gate
 _ROUNDS = 3
 _MOST = 4.0  # a lift goes no further
-_BEYOND = 1.0  # standard errors that a step must gain
+_BEYOND = 1.5  # standard errors that a step must gain, the best of many steps
 
 
 @dataclass(frozen=True)
