@@ -5,7 +5,7 @@ the pairs. A user's own past is the user's history, which others keep.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -155,17 +155,17 @@ class Memories:
             now: The same with the late events among them.
             late: The late events.
         """
-        same = 0
-        while same < min(len(before), len(now)) and before[same] == now[same]:
-            same += 1
+        same = _alike(before, now)
+        # What lies a window behind the last change stands beside the same events as before.
+        later = max(0, _alike(before[same:][::-1], now[same:][::-1]) - WINDOW)
         for events, sign in ((before, -1.0), (now, 1.0)):
-            items = [item for _, item in events]
-            for place in range(same, len(events)):
+            items, stop = [item for _, item in events], len(events) - later
+            for place in range(same, stop):
                 newest = items[max(0, place - WINDOW) : place][::-1]
                 for pairs in self.pairs:
                     pairs.add(items[place], newest, events[place][0], sign)
+            self.beside.forget(set(items[max(0, same - WINDOW) : stop]))
         newest = [item for _, item in now[-WINDOW:]][::-1]
-        self.beside.clear()
         self._know(user)
         self._recent[user] = newest + [PADDING] * (WINDOW - len(newest))
         if late:
@@ -310,6 +310,12 @@ class Life:
         twin = Life(self._config, self._users, self._items, self._times)
         twin._memories, twin._done = copy.deepcopy(self._memories), self._done
         return twin
+
+
+def _alike(one: Sequence[Row], other: Sequence[Row]) -> int:
+    """Count the events at the beginning that are the same."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((n for n, (a, b) in pairs if a != b), min(len(one), len(other)))
 
 
 def _own(voices: Voices, row: int) -> list[Part]:
