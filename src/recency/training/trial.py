@@ -50,25 +50,30 @@ class Trial:
         items = newest.histories.items
         seen[items[items >= 0]] = True
         self._seen = seen
-        judged = arrivals.positions[seen[histories.items[arrivals.positions]]]
-        most = min(_MOST, max(1, _CELLS // model.n_items))
+        judged, most = arrivals.positions, min(_MOST, max(1, _CELLS // model.n_items))
         if len(judged) > most:
             judged = judged[np.linspace(0, len(judged) - 1, most).astype(np.int64)]
         self._judged = judged[np.argsort(histories.times[judged], kind="stable")]
+        self._warm = seen[histories.items[self._judged]]
         world = np.argsort(histories.times, kind="stable")
         until = model.experts.config.known_until(histories.times[self._judged])
         self._stops = np.searchsorted(histories.times[world], until)
+        self._world = histories.items[world]
         self._life = Life(
             model.experts.config,
             histories.user_of[world],
-            histories.items[world],
+            self._world,
             histories.times[world],
         )
         self._life.until(int(self._stops[0]))
 
     @torch.no_grad()
     def judge(self) -> float:
-        """Learn the gate's trust and lift, then measure the mean NDCG@10; see `validation_ndcg`."""
+        """Learn the gate's trust and lift, then measure the mean NDCG@10.
+
+        Lifts are found on all questions. The measure is of those on items seen before the slice, as
+        `validation_ndcg` has it, for on others there are no weights yet that could learn.
+        """
         self._model.eval()
         experts = self._model.experts
         assert experts is not None
@@ -78,7 +83,8 @@ class Trial:
         votes = self._votes(queries[np.searchsorted(self._arrivals.positions, self._judged)])
         lift = votes.best()
         experts.lift.copy_(torch.from_numpy(lift))
-        return float(votes.gains(lift).mean())
+        gains = votes.gains(lift)
+        return float(gains[self._warm].mean() if self._warm.any() else gains.mean())
 
     def _queries(self) -> Tensor:
         """Give the query of every arrival, in the order of their positions."""
@@ -115,23 +121,27 @@ class Trial:
         histories = self._arrivals.histories
         voices = voices_of(model.experts, queries, self._evidence.context(self._judged))
         votes, block = [], max(1, 2**24 // model.n_items)
+        known, done = self._seen.copy(), 0
+        unlearned = torch.from_numpy(~self._seen).to(queries.device)
         for start in range(0, len(queries), block):
-            chances = torch.softmax(model.scores(queries[start : start + block]), dim=1)
-            encoder = chances.double().cpu().numpy()
+            scores = model.scores(queries[start : start + block]).masked_fill(unlearned, -torch.inf)
+            encoder = torch.softmax(scores, dim=1).double().cpu().numpy()
             for row in range(start, start + len(encoder)):
-                memories = life.until(int(self._stops[row]))
+                stop = int(self._stops[row])
+                memories, came = life.until(stop), self._world[done:stop]
+                known[came[came >= 0]], done = True, max(done, stop)
                 parts = memories.parts(voices, row, encoder[row - start])
                 target = int(histories.items[self._judged[row]])
                 own = np.zeros(model.n_items, bool)
                 own[voices.items[row][voices.items[row] >= 0]] = True
                 again = float(voices.again[row])
-                votes.append(Vote.of(parts, own, again, target, self._allowed(target)))
+                votes.append(Vote.of(parts, own, again, target, self._allowed(target, known)))
         return Votes(votes, histories.user_of[self._judged])
 
-    def _allowed(self, target: int) -> npt.NDArray[np.bool_]:
-        """Tell which items [n_items] a target is ranked among: those seen, of its domain."""
+    def _allowed(self, target: int, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Tell which items [n_items] a target is ranked among: those known, of its domain."""
         if self._model.domains is None:
-            return self._seen
+            return known
         codes = self._model.domains.of_items.cpu().numpy()
-        found: npt.NDArray[np.bool_] = self._seen & (codes == codes[target])
+        found: npt.NDArray[np.bool_] = known & (codes == codes[target])
         return found
