@@ -31,8 +31,8 @@ class Trial:
 
     Args:
         model: What is judged; its weights change between judgements.
-        newest: Shows which items were seen before the slice; targets on them are judged.
-        arrivals: All targets of the slice: what the gate's trust is learned from.
+        newest: Shows which items were seen before the slice; targets on them are measured.
+        arrivals: All targets of the slice: what trust and lift are learned from.
         evidence: Of all events.
     """
 
