@@ -21,7 +21,7 @@ from recency.live.live_model import LiveModel
 from recency.live.people import segments_of, with_profiles
 from recency.live.states import outputs_at
 from recency.nn.experts import Experts
-from recency.nn.memories import Life
+from recency.nn.life import Life
 from recency.nn.voices import context_of, voices_of
 
 

@@ -60,7 +60,7 @@ class Vote:
         sums = np.stack((parts[:, own].sum(axis=1), parts[:, ~own].sum(axis=1)), axis=1)
         open_to = np.where(allowed, parts, -1.0)
         n = min(LIKELIEST, parts.shape[1])
-        likeliest = np.unique(np.argpartition(-open_to, n - 1, axis=1)[:, :n])
+        likeliest = np.unique(np.argpartition(open_to, -n, axis=1)[:, -n:])
         likeliest = likeliest[allowed[likeliest] & (likeliest != target)]
         kept = np.concatenate(([target], likeliest))
         return cls(parts[:, kept].astype(np.float32), own[kept], sums, again)

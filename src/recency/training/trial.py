@@ -16,7 +16,7 @@ from recency.data.batches import TrainingWindows
 from recency.nn.evidence import EvidenceTable
 from recency.nn.experts import FLOOR
 from recency.nn.inputs import Tensors
-from recency.nn.memories import Life
+from recency.nn.life import Life
 from recency.nn.model import SequenceModel
 from recency.nn.voices import voices_of
 from recency.training.lift import Vote, Votes
@@ -58,21 +58,21 @@ class Trial:
         world = np.argsort(histories.times, kind="stable")
         until = model.experts.config.known_until(histories.times[self._judged])
         self._stops = np.searchsorted(histories.times[world], until)
-        self._world = histories.items[world]
+        items = histories.items[world]
         self._life = Life(
-            model.experts.config,
-            histories.user_of[world],
-            self._world,
-            histories.times[world],
+            model.experts.config, histories.user_of[world], items, histories.times[world]
         )
+        rows, first = np.unique(items, return_index=True)
+        self._came = np.full(model.n_items, len(world))  # place of each item's first event
+        self._came[rows[rows >= 0]] = first[rows >= 0]
         self._life.until(int(self._stops[0]))
 
     @torch.no_grad()
     def judge(self) -> float:
         """Learn the gate's trust and lift, then measure the mean NDCG@10.
 
-        Lifts are found on all questions. The measure is of those on items seen before the slice, as
-        `validation_ndcg` has it, for on others there are no weights yet that could learn.
+        Lifts are found on all questions. The measure is of those on items seen before the slice,
+        since others have no weights yet that could learn; they are ranked among all that came.
         """
         self._model.eval()
         experts = self._model.experts
@@ -121,27 +121,24 @@ class Trial:
         histories = self._arrivals.histories
         voices = voices_of(model.experts, queries, self._evidence.context(self._judged))
         votes, block = [], max(1, 2**24 // model.n_items)
-        known, done = self._seen.copy(), 0
         unlearned = torch.from_numpy(~self._seen).to(queries.device)
         for start in range(0, len(queries), block):
             scores = model.scores(queries[start : start + block]).masked_fill(unlearned, -torch.inf)
             encoder = torch.softmax(scores, dim=1).double().cpu().numpy()
             for row in range(start, start + len(encoder)):
                 stop = int(self._stops[row])
-                memories, came = life.until(stop), self._world[done:stop]
-                known[came[came >= 0]], done = True, max(done, stop)
-                parts = memories.parts(voices, row, encoder[row - start])
+                parts = life.until(stop).parts(voices, row, encoder[row - start])
                 target = int(histories.items[self._judged[row]])
                 own = np.zeros(model.n_items, bool)
                 own[voices.items[row][voices.items[row] >= 0]] = True
                 again = float(voices.again[row])
-                votes.append(Vote.of(parts, own, again, target, self._allowed(target, known)))
+                votes.append(Vote.of(parts, own, again, target, self._allowed(target, stop)))
         return Votes(votes, histories.user_of[self._judged])
 
-    def _allowed(self, target: int, known: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Tell which items [n_items] a target is ranked among: those known, of its domain."""
-        if self._model.domains is None:
-            return known
-        codes = self._model.domains.of_items.cpu().numpy()
-        found: npt.NDArray[np.bool_] = known & (codes == codes[target])
-        return found
+    def _allowed(self, target: int, stop: int) -> npt.NDArray[np.bool_]:
+        """Tell which items [n_items] a target is ranked among: those that came, of its domain."""
+        allowed: npt.NDArray[np.bool_] = self._seen | (self._came < stop)
+        if self._model.domains is not None:
+            codes = self._model.domains.of_items.cpu().numpy()
+            allowed &= codes == codes[target]
+        return allowed
