@@ -1,7 +1,8 @@
-"""Ask a model once, and judge its answers under every variant of the protocol.
+"""Ask a model, and judge its answers under every variant of the protocol.
 
-Scores do not depend on what is asked of them, so the questions of all variants are put together,
-each is answered once, and every block of answers is judged for each variant that asks it.
+Scores may depend on whether items of the history may be given, and on nothing else that variants
+differ in. So the questions of all variants that are alike in it are put together, each is answered
+once, and every block of answers is judged for each variant that asks it.
 """
 
 import hashlib
@@ -71,7 +72,17 @@ def protocol(split: Split, exam: Exam) -> str:
 
 
 def judge_all(model: Recommender, exams: Mapping[Variant, Exam]) -> dict[Variant, Judged]:
-    """Judge one model under each variant, from one pass over all questions."""
+    """Judge one model under each variant."""
+    judged: dict[Variant, Judged] = {}
+    for repeats in (False, True):
+        alike = {variant: exam for variant, exam in exams.items() if variant.repeats == repeats}
+        if alike:
+            judged |= _judge_alike(model, alike)
+    return {variant: judged[variant] for variant in exams}
+
+
+def _judge_alike(model: Recommender, exams: Mapping[Variant, Exam]) -> dict[Variant, Judged]:
+    """Judge one model under some variants, from one pass over all questions."""
     whole = _together(exams)
     sheets = {variant: _Sheet(exam, whole) for variant, exam in exams.items()}
     for index, scores in model.answer(whole):

@@ -39,7 +39,7 @@ class GivenScores:
         self.appearances = Appearances()
         self.appearances.add(np.repeat(np.arange(n_learned), 20), np.full(20 * n_learned, AT - DAY))
 
-    def scores(self, users: Any, at: int) -> tuple[Any, Any]:
+    def scores(self, users: Any, at: int, repeats: bool = True) -> tuple[Any, Any]:
         wide = np.full(len(self.vocabs.items), -np.inf, np.float32)
         wide[:N] = self.given
         return np.tile(wide, (len(users), 1)), np.zeros(len(users), bool)
@@ -222,7 +222,7 @@ def test_boosts_multiply_and_names_leave_no_doubt() -> None:
 
 def test_a_popular_list_is_boosted_by_the_same_factor() -> None:
     model = shop(np.log2([8, 5, *[1] * (N - 2)]))
-    model.live.scores = lambda users, at: (model.live.given[None].copy(), np.ones(1, bool))
+    model.live.scores = lambda users, at, repeats: (model.live.given[None].copy(), np.ones(1, bool))
     model.live.by_shortlist = False
     assert model.first(2, boost={"i1": 1.5})[0] == "i0"
     assert model.first(2, boost={"i1": 1.7})[0] == "i1"  # 5 * 1.7 > 8 > 5 * 1.5

@@ -273,3 +273,29 @@ def test_what_is_left_of_a_memory_follows_from_its_half_lives(shop):
     assert short < mean(found.filter(bank="long")["left"]) < 1
     with pytest.raises(DataError, match="expected an event before the instant"):
         rc.memory_left(shop, user, shop.history(user)["timestamp"][0])
+
+
+def test_lists_of_new_items_are_mixed_told_and_judged_alike(shop, monkeypatch):
+    """Another lift for new items: lists, scores of all, evaluation and explanation follow it."""
+    experts, user, at = shop.live.model.experts, longest(shop), shop.live.now
+    lift = torch.zeros_like(experts.lift)
+    lift[0, 0], lift[1, 0] = -3.0, 3.0  # of the encoder
+    monkeypatch.setitem(experts._buffers, "lift", lift)
+    row = shop.users.rows([user])
+    history = shop.live.seen(row, at)
+    lists = {}
+    for repeats in (False, True):
+        found = shop.recommend([user], 5, at=at, repeats=repeats)
+        lists[repeats] = found.items[0]
+        scores, _ = shop.live.scores(row, at, repeats)
+        if not repeats:
+            scores[0, history.items] = -np.inf
+        best = np.argsort(-scores[0], kind="stable")[:5]
+        assert shop.items.take(best) == found.items[0]
+        assert scores[0, best] == pytest.approx(found.scores[0], abs=1e-5)
+        told = rc.explain(shop, user, found.items[0][0], at, repeats=repeats)
+        assert told.score == pytest.approx(found.scores[0][0], abs=1e-5)
+        one = explain_list(shop, history, found.items[0][:1], at, repeats=repeats)[0]
+        assert one["chance"] == pytest.approx(told.chance, rel=1e-4)
+    assert lists[False] != [one for one in lists[True] if one not in set(history.items)]
+    assert not set(shop.items.rows(lists[False])) & set(history.items)

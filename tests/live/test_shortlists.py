@@ -67,7 +67,7 @@ def asked(model: SequenceModel, n: int, n_items: int, seed: int) -> tuple[torch.
     queries = torch.from_numpy(random.normal(size=(n, model.dim)).astype(np.float32))
     assert model.experts is not None
     context = Context(torch.from_numpy(items), torch.from_numpy(ages))
-    return queries, voices_of(model.experts, queries, context)
+    return queries, voices_of(model.experts, queries, context, repeats=True)
 
 
 @torch.no_grad()

@@ -111,7 +111,7 @@ def test_what_training_looks_up_is_what_a_replay_answers(seed: int, known: bool,
         instant = np.array([at]) if known else None
         context = context_of(histories, np.array([start]), np.array([stop]), instant)
         query = queries[target : target + 1]
-        voices = voices_of(made, query, context)
+        voices = voices_of(made, query, context, repeats=True)
         chances = memories.mixture(voices, 0, encoder)
         with torch.no_grad():
             given = table.of(np.array([target]), torch.device("cpu"))

@@ -85,15 +85,15 @@ def test_ranks_are_those_of_the_whole_mixture(seed: int):
     encoder = rng.dirichlet(np.ones(n_items))
     query, target = torch.randn(1, 4), int(rng.integers(n_items))
 
-    plain = voices_of(experts, query, context)
+    plain = voices_of(experts, query, context, repeats=True)
     own = np.isin(np.arange(n_items), newest.numpy())
     parts = memories.parts(plain, 0, encoder)
     assert parts.sum(axis=0) == pytest.approx(memories.mixture(plain, 0, encoder))
     one = Vote.of(parts, own, float(plain.again[0]), target, np.ones(n_items, bool))
     found = Votes([one], np.array([0])).gains(lift)
 
-    experts.lift.copy_(torch.from_numpy(lift))
-    served: Voices = voices_of(experts, query, context)
+    experts.lift[1] = torch.from_numpy(lift)
+    served: Voices = voices_of(experts, query, context, repeats=True)
     scores = memories.mix(served, 0, encoder)
     rank = 1 + (scores > scores[target]).sum()
     assert found == pytest.approx([1 / np.log2(1 + rank) if rank <= K else 0])
@@ -124,17 +124,22 @@ def test_where_nothing_is_to_be_gained_nothing_is_lifted():
 def test_chances_know_no_lift_and_ranks_do():
     config = ExpertConfig(pair=("1h",), crowd=("3h",))
     experts = Experts(3, config)
-    experts.lift[:] = torch.tensor([2.0, 0.0, 0.0, 0.0])
+    experts.lift[0, 0], experts.lift[1, 1] = 2.0, 3.0
     query = torch.zeros(1, 3)
     context = Context(torch.full((1, 100), -1), torch.zeros(1, 100))
     assert not experts.gates(query).any()
-    assert voices_of(experts, query, context).gates.tolist() == [[2, 0, 0, 0]]
+    for repeats, heard in ((False, [[2, 0, 0, 0]]), (True, [[0, 3, 0, 0]])):
+        assert voices_of(experts, query, context, repeats).gates.tolist() == heard
+        assert experts.loudness(query, repeats).tolist() == heard
 
 
-def test_weights_of_before_there_was_a_lift_have_none():
+@pytest.mark.parametrize("lift", [None, [1.0, 2.0, 0.0, 0.0]])
+def test_weights_of_before_there_were_two_lifts_have_one_for_both_or_none(lift):
     config = ExpertConfig(pair=("1h",), crowd=("3h",))
     older = {k: v for k, v in Experts(3, config).state_dict().items() if k != "lift"}
+    if lift is not None:
+        older["lift"] = torch.tensor(lift)
     experts = Experts(3, config)
     experts.lift.fill_(3.0)
     experts.load_state_dict(older)
-    assert not experts.lift.any()
+    assert experts.lift.tolist() == [lift or [0.0] * 4] * 2

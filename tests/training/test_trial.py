@@ -1,6 +1,7 @@
 """A trial asks about everything in the newest slice, and measures what can be learned."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,18 +35,25 @@ def log() -> Histories:
 
 
 class Kept(Votes):
-    """Remember what was said."""
+    """Remember what was said: of questions for new items, then of all."""
 
+    asked: list[tuple[list[Vote], Ints]] = []
     said: list[Vote]
     users: Ints
 
     def __init__(self, votes: list[Vote], users: Ints) -> None:
         super().__init__(votes, users)
         Kept.said, Kept.users = votes, users
+        Kept.asked.append((votes, users))
+
+    def best(self) -> Any:
+        """Tell the two apart."""
+        return np.full(len(self.said[0].shares), len(self._users) / 64)
 
 
 def judged(log: Histories, monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, SequenceModel, float]:
     monkeypatch.setattr(module, "Votes", Kept)
+    monkeypatch.setattr(Kept, "asked", [])
     torch.manual_seed(0)
     experts = ExpertConfig(pair=("1h",), crowd=("10min", "1d"))
     model = SequenceModel(GRU(8), N_ITEMS + 1, 0, InputConfig(value=False), experts=experts)
@@ -77,6 +85,25 @@ def test_the_measure_is_of_items_that_were_seen_before(log, monkeypatch):
     assert plan.arrivals is not None and model.experts is not None
     positions = plan.arrivals.positions
     in_time = positions[np.argsort(log.times[positions], kind="stable")]
-    gains = Votes(Kept.said, Kept.users).gains(model.experts.lift.double().numpy())
+    gains = Votes(Kept.said, Kept.users).gains(model.experts.lift[1].double().numpy())
     assert found == pytest.approx(gains[log.items[in_time] != NEWS].mean())
     assert found != pytest.approx(gains.mean())
+
+
+def test_lists_of_new_items_have_a_lift_of_their_own(log, monkeypatch):
+    plan, model, _ = judged(log, monkeypatch)
+    assert plan.arrivals is not None and model.experts is not None
+    (news, users), (everything, _) = Kept.asked
+    positions = plan.arrivals.positions
+    in_time = positions[np.argsort(log.times[positions], kind="stable")]
+    before = [set(log.items[log.offsets[log.user_of[p]] : log.group_start[p]]) for p in in_time]
+    fresh = [log.items[p] not in one for p, one in zip(in_time, before, strict=True)]
+    assert 0 < sum(fresh) < len(fresh)
+    assert users.tolist() == log.user_of[in_time[fresh]].tolist()
+    wide = [one for one, new in zip(everything, fresh, strict=True) if new]
+    for one, other in zip(news, wide, strict=True):
+        assert one.shares[:, 0].tolist() == other.shares[:, 0].tolist()  # of the same target
+        assert not one.own.any()  # what the user had is no candidate
+    assert any(one.own.any() for one in wide)
+    for row, votes in enumerate((news, everything)):
+        assert set(model.experts.lift[row].tolist()) == {len(votes) / 64}

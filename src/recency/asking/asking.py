@@ -107,7 +107,8 @@ class Asking(ABC):
             scene = Scene(self.live, self.items, self.catalogue, instant, allowed, who, who, seen)
             listed = self._of_shortlist(part, k, chosen, scene)
             if listed is None:
-                listed = self._listed(self.live.scores(part, instant), k, chosen, scene)
+                scored = self.live.scores(part, instant, chosen.repeats)
+                listed = self._listed(scored, k, chosen, scene)
             parts.append(listed)
         return self._recommendations(list(users), parts, instant)
 
@@ -143,7 +144,8 @@ class Asking(ABC):
             seen=None if chosen.repeats else histories,
         )
         check_k(k, len(self.items))
-        listed = self._listed(self.live.scores_after(histories, instant), k, chosen, scene)
+        scored = self.live.scores_after(histories, instant, chosen.repeats)
+        listed = self._listed(scored, k, chosen, scene)
         return self._recommendations([None], [listed], instant)
 
     def score(self, users: Sequence[Id], items: Sequence[Id], at: Instant | None = None) -> Floats:

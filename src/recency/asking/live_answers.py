@@ -45,11 +45,11 @@ class Live(Protocol):
         """Count the items with weights: the first rows of the vocabulary."""
         ...
 
-    def scores(self, users: Ints, at: int) -> Scored:
+    def scores(self, users: Ints, at: int, repeats: bool = True) -> Scored:
         """Score every item for users, and tell who had no history."""
         ...
 
-    def scores_after(self, histories: Histories, at: int) -> Scored:
+    def scores_after(self, histories: Histories, at: int, repeats: bool = True) -> Scored:
         """Score every item after histories of people without a name."""
         ...
 

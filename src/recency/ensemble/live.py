@@ -78,7 +78,7 @@ class LiveEnsemble:
         """Know nothing of a user any more; see `LiveModel.erase_user`."""
         self._lead.erase_user(user)
 
-    def scores(self, users: Ints, at: int) -> Scored:
+    def scores(self, users: Ints, at: int, repeats: bool = True) -> Scored:
         """Score every item for users as of an instant; see `LiveModel.scores`.
 
         Users without an event before it are answered with what is popular, by the first model's
@@ -86,7 +86,7 @@ class LiveEnsemble:
         """
         histories = self.seen(users, at)
         there = users[histories.lengths > 0]
-        return self._scores(histories, at, lambda model: model.scores(there, at)[0])
+        return self._scores(histories, at, lambda model: model.scores(there, at, repeats)[0])
 
     def shortlist(
         self,
@@ -99,11 +99,11 @@ class LiveEnsemble:
         """Give None: an item may come first that no member ranks first, so all are scored."""
         return None
 
-    def scores_after(self, histories: Histories, at: int) -> Scored:
+    def scores_after(self, histories: Histories, at: int, repeats: bool = True) -> Scored:
         """Score every item after histories of people without a name; see `scores`."""
         seen = histories.before(at)
         there = seen.select(np.flatnonzero(seen.lengths))
-        return self._scores(seen, at, lambda model: model.scores_after(there, at)[0])
+        return self._scores(seen, at, lambda model: model.scores_after(there, at, repeats)[0])
 
     def cosines(self, item: int) -> Scores:
         """Compare an item's vectors with all others': the mean over models, as weighed."""

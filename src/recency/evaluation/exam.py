@@ -5,7 +5,7 @@ none of them may be predicted from another. Whatever is left out is counted in `
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -244,7 +244,7 @@ def _targets(
         event=event,
         reachable=reachable[event],
     )
-    return targets, asked.take(event[opens])
+    return targets, replace(asked.take(event[opens]), repeats=settings.repeats)
 
 
 def _nothing_left(counts: dict[str, int], settings: Settings) -> str:

@@ -59,6 +59,7 @@ class Questions:
         stop: [n] positions in ``histories``: ``[offsets[user], stop)`` may be answered from.
         world_stop: [n] positions in ``world``: ``[0, world_stop)`` is what everybody did by then.
         types: Event types of train and test, None where the log has none.
+        repeats: Whether items of the history may be given; where not, their scores do not count.
     """
 
     users: Vocab
@@ -71,6 +72,7 @@ class Questions:
     stop: Ints
     world_stop: Ints
     types: Vocab | None = None
+    repeats: bool = True
 
     def __len__(self) -> int:
         return len(self.user)

@@ -42,6 +42,7 @@ def explain(
     *,
     without: Sequence[int] = (),
     method: Method = "in_turn",
+    repeats: bool = True,
     window: int = 50,
     k: int = 10,
 ) -> Explanation:
@@ -59,6 +60,7 @@ def explain(
             n times, where the first asks about m * m / 2 times for m items among n events.
             ``"gradients"`` and ``"integrated_gradients"`` only approximate: the first for long
             windows, the second, which needs the extra ``explain``, to compare.
+        repeats: Whether the list may have items of the history as well, as of `recommend`.
         window: Newest events looked at one by one; older ones count together.
         k: Length of the lists.
 
@@ -70,7 +72,8 @@ def explain(
     refuse_strangers([user], row)
     instant = model.instant(at)
     history = model.live.seen(row, instant)
-    return _Why(model, user, history, instant, window, k).explanation(item, method, without)
+    why = _Why(model, user, history, instant, window, k, repeats)
+    return why.explanation(item, method, without)
 
 
 def explain_after(
@@ -81,6 +84,7 @@ def explain_after(
     *,
     without: Sequence[int] = (),
     method: Method = "in_turn",
+    repeats: bool = True,
     window: int = 50,
     k: int = 10,
 ) -> Explanation:
@@ -93,6 +97,7 @@ def explain_after(
         at: As of `recommend_after`.
         without: As of `explain`.
         method: As of `explain`.
+        repeats: As of `explain`.
         window: As of `explain`.
         k: As of `explain`.
     """
@@ -101,7 +106,8 @@ def explain_after(
     if at is None and events.n_events:
         instant = max(instant, int(events.times.max()) + 1)
     seen = events.cut(events.stops_before(np.arange(1), np.array([instant])))
-    return _Why(model, None, seen, instant, window, k).explanation(item, method, without)
+    why = _Why(model, None, seen, instant, window, k, repeats)
+    return why.explanation(item, method, without)
 
 
 @dataclass
@@ -114,6 +120,7 @@ class _Why:
     at: int
     window: int
     k: int
+    repeats: bool
 
     def explanation(self, item: Id, method: Method, without: Sequence[int]) -> Explanation:
         """Explain one item."""
@@ -121,7 +128,7 @@ class _Why:
         row = int(model.items.rows([model.items.coerce(item)])[0])
         refuse_strangers([item], np.array([row]))
         self._check(method, without)
-        asked = WhatIf(model.live, self.history, self.at, self.window)
+        asked = WhatIf(model.live, self.history, self.at, self.window, self.repeats)
         logs = asked.logs(asked.all)[0]
         heard = None
         if isinstance(model.live, LiveModel) and asked.n:
@@ -201,7 +208,7 @@ class _Why:
             return None
         positions = self.history.offsets[:-1] + asked.first
         newest = _behind(self.history, int(positions[0]))
-        alone = WhatIf(asked.live, newest, self.at, self.window)
+        alone = WhatIf(asked.live, newest, self.at, self.window, self.repeats)
         return base - float(alone.logs_of(alone.all, item)[0][0])
 
     def _times(self, asked: WhatIf, item: int, uses: bool) -> list[Otherwise]:

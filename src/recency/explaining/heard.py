@@ -26,6 +26,7 @@ class Heard:
         query: [1, dim] the output, asked at the instant.
         voices: How loud each expert is to be; None without experts.
         memories: Of the experts, as of the instant; None without.
+        repeats: Whether own past items may be given.
     """
 
     model: SequenceModel
@@ -33,6 +34,7 @@ class Heard:
     query: Tensor
     voices: Voices | None
     memories: Memories | None
+    repeats: bool
 
     @classmethod
     @torch.no_grad()
@@ -43,12 +45,12 @@ class Heard:
         last = torch.tensor([asked.last], device=output.device)
         query = model.ask(output, last, torch.full_like(last, asked.at))
         if model.experts is None or live.recall is None:
-            return cls(model, output, query, None, None)
+            return cls(model, output, query, None, None, asked.repeats)
         histories = whole.histories
         known = np.array([asked.at]) if model.request_time == "known" else None
         context = context_of(histories, histories.offsets[:-1], histories.offsets[1:], known)
-        voices = voices_of(model.experts, query, context)
-        return cls(model, output, query, voices, live.recall.at(asked.at))
+        voices = voices_of(model.experts, query, context, asked.repeats)
+        return cls(model, output, query, voices, live.recall.at(asked.at), asked.repeats)
 
     @property
     def own_items(self) -> Ints:

@@ -28,6 +28,7 @@ def explain_list(
     items: Sequence[Id],
     at: int,
     *,
+    repeats: bool = True,
     window: int = 20,
     most: int = 3,
 ) -> list[dict[str, Any]]:
@@ -38,6 +39,7 @@ def explain_list(
         history: The events of one user before ``at``.
         items: Ids, all known.
         at: Instant of the question, microseconds.
+        repeats: Whether the list was asked to have items of the history as well.
         window: Newest events looked at.
         most: Events told of each item.
 
@@ -48,7 +50,7 @@ def explain_list(
         brings, null without experts.
     """
     rows = model.items.rows([model.items.coerce(one) for one in items])
-    asked = WhatIf(model.live, history, at, window)
+    asked = WhatIf(model.live, history, at, window, repeats)
     logs = asked.columns(asked.all, rows)[0]
     parts = np.zeros((0, len(rows)))
     if asked.n:

@@ -58,7 +58,8 @@ def _mixed(heard: Heard, item: int, items: Tensor, shares: Shares) -> Score:
     length = float(np.log(max(1, (voices.items[0] != PADDING).sum())))
 
     def score(queries: Tensor) -> Tensor:
-        loud = torch.softmax(experts.loudness(queries).masked_fill(silent, -torch.inf), dim=1)
+        gates = experts.loudness(queries, heard.repeats)
+        loud = torch.softmax(gates.masked_fill(silent, -torch.inf), dim=1)
         mixed = loud @ chances
         if experts.config.encoder:
             encoder = torch.softmax(model.scores(queries), dim=1)

@@ -57,15 +57,18 @@ class WhatIf:
         history: The events of one user before ``at``.
         at: Instant of the question, microseconds.
         window: Newest events that can be left out.
+        repeats: Whether it was asked for items of the history as well.
 
     Raises:
         ConfigError: ``window`` is below 1.
     """
 
-    def __init__(self, live: Live, history: Histories, at: int, window: int = 50) -> None:
+    def __init__(
+        self, live: Live, history: Histories, at: int, window: int = 50, repeats: bool = True
+    ) -> None:
         if isinstance(window, bool) or window < 1:
             raise ConfigError(f"window: expected 1 event or more, found {window!r}.")
-        self.live, self.history, self.at = live, history, at
+        self.live, self.history, self.at, self.repeats = live, history, at, repeats
         self.n = min(history.n_events, window)
         self.first = history.n_events - self.n  # of the events that can be left out
         self._before: Tensor | None = None
@@ -206,7 +209,7 @@ class WhatIf:
     ) -> tuple[Doubles, Kept]:
         """Score all items after variants: [m, items known], and [m] who got what is popular."""
         if not isinstance(self.live, LiveModel):
-            scores, fallback = self.live.scores_after(variants.histories, at)
+            scores, fallback = self.live.scores_after(variants.histories, at, self.repeats)
             return scores.astype(np.float64), fallback
         histories, empty, live = variants.histories, variants.empty, self.live
         scores = np.empty((histories.n_users, len(live.vocabs.items)), np.float32)
@@ -224,6 +227,7 @@ class WhatIf:
                 at,
                 scores.shape[1],
                 None if live.recall is None else live.recall.at(self.at),
+                self.repeats,
             )
         return scores.astype(np.float64), empty
 

@@ -103,7 +103,7 @@ class _World:
             questions.stop[asked],
             questions.at[asked] if self._known else None,
         )
-        voices = voices_of(self._experts, queries, context)
+        voices = voices_of(self._experts, queries, context, questions.repeats)
         scores = np.empty(chances.shape, np.float32)
         for row, question in enumerate(asked.tolist()):
             memories = self._life.until(int(self._stops[question]))

@@ -38,6 +38,7 @@ from recency.nn.model import SequenceModel
 from recency.ranking.topk import top_k
 
 Floats = npt.NDArray[np.float32]
+Scored = tuple[Floats, npt.NDArray[np.bool_]]
 
 
 class LiveModel:
@@ -181,12 +182,13 @@ class LiveModel:
             if recall is not None:
                 recall.drop(row, gone, known)
 
-    def scores(self, users: Ints, at: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    def scores(self, users: Ints, at: int, repeats: bool = True) -> Scored:
         """Score every item for users as of an instant.
 
         Args:
             users: [n] user rows, `UNKNOWN` for strangers.
             at: Microseconds; events at or after it are not seen.
+            repeats: Whether items of the history may be given; they are scored all the same.
 
         Returns:
             Scores [n, items known], -inf for what cannot be recommended, and [n] whether the user
@@ -198,7 +200,7 @@ class LiveModel:
         outputs = self.scoring.outputs(known, histories, stops)
         rows = np.full(len(users), -1, np.int64)
         rows[users >= 0] = np.where((stops > histories.offsets[:-1])[place], place, -1)
-        scores, fallback = self._scores(rows, outputs, histories, stops, at)
+        scores, fallback = self._scores(rows, outputs, histories, stops, at, repeats)
         if self.segments is not None and fallback.any():
             scores[fallback] = self.popular_with(users[fallback], at)
         return scores, fallback
@@ -246,13 +248,13 @@ class LiveModel:
             items[fallback], scores[fallback] = top_k(popular, m)
         return items, scores, fallback
 
-    def scores_after(self, histories: Histories, at: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
+    def scores_after(self, histories: Histories, at: int, repeats: bool = True) -> Scored:
         """Score every item after histories of people without a name; see `scores`."""
         users = np.arange(histories.n_users)
         stops = histories.stops_before(users, np.full(len(users), at))
         outputs = outputs_at(self.model, histories, users, stops)
         rows = np.where(stops > histories.offsets[:-1], users, -1)
-        return self._scores(rows, outputs, histories, stops, at)
+        return self._scores(rows, outputs, histories, stops, at, repeats)
 
     @property
     def appearances(self) -> Appearances:
@@ -328,21 +330,16 @@ class LiveModel:
         return None if self.recall is None else self.recall.at(at)
 
     def _scores(
-        self, rows: Ints, outputs: Tensor, histories: Histories, stops: Ints, at: int
-    ) -> tuple[Floats, npt.NDArray[np.bool_]]:
+        self, rows: Ints, outputs: Tensor, histories: Histories, stops: Ints, at: int, repeats: bool
+    ) -> Scored:
         """Score all items for ``rows`` of the outputs; -1 asks for what is popular."""
         fallback = rows < 0
         scores = np.full((len(rows), len(self.vocabs.items)), -np.inf, dtype=np.float32)
         asked = rows[~fallback]
         if len(asked):
+            n_items, memories = scores.shape[1], self._memories(at)
             scores[~fallback] = self.scoring.scores(
-                outputs[asked],
-                histories,
-                asked,
-                stops[asked],
-                at,
-                scores.shape[1],
-                self._memories(at),
+                outputs[asked], histories, asked, stops[asked], at, n_items, memories, repeats
             )
         if fallback.any():
             scores[fallback] = self.popular(at)

@@ -110,7 +110,7 @@ class Scoring:
         if experts is None or memories is None:
             return self.shortlists.of_model(queries, wanted)
         context = context_from(items, times, at if self.model.request_time == "known" else None)
-        voices = voices_of(experts, queries, context)
+        voices = voices_of(experts, queries, context, repeats=wanted.seen is None)
         return self.shortlists.of_experts(memories, voices, queries, wanted)
 
     @torch.no_grad()
@@ -123,6 +123,7 @@ class Scoring:
         at: int,
         n_items: int,
         memories: Memories | None,
+        repeats: bool,
     ) -> Floats:
         """Score all items as of an instant: [n, n_items], -inf for what cannot be recommended.
 
@@ -134,6 +135,7 @@ class Scoring:
             at: Microseconds.
             n_items: Items known.
             memories: As in `best`.
+            repeats: Whether own past items may be given.
         """
         last = torch.from_numpy(histories.times[stops - 1]).to(outputs.device)
         queries = self.model.ask(outputs, last, torch.full_like(last, at))
@@ -144,7 +146,7 @@ class Scoring:
             return scores
         known = np.full(len(rows), at) if model.request_time == "known" else None
         context = context_of(histories, histories.offsets[rows], stops, known)
-        voices = voices_of(model.experts, queries, context)
+        voices = voices_of(model.experts, queries, context, repeats)
         chances = np.zeros((len(rows), n_items))
         chances[:, : model.n_items] = torch.softmax(found.double(), dim=1).cpu().numpy()
         return np.stack([memories.mix(voices, row, one) for row, one in enumerate(chances)])
@@ -185,7 +187,7 @@ class Scoring:
         outputs = outputs_at(self.model, histories, places, stops)
         last = torch.from_numpy(histories.times[np.maximum(stops - 1, 0)]).to(outputs.device)
         queries = self.model.ask(outputs, last, torch.full_like(last, at))
-        shares = torch.softmax(experts.loudness(queries), dim=1).cpu().numpy()
+        shares = torch.softmax(experts.loudness(queries, repeats=True), dim=1).cpu().numpy()
         shares[stops == histories.offsets[:-1]] = np.nan
         return experts.names, shares
 

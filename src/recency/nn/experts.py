@@ -17,7 +17,8 @@ scaled to it: films are rated once, articles are come back to.
 
 The gate that makes targets most probable is not the one that ranks them first: pairs say too little
 of the few items at the top, the encoder too much. So where items are ranked, each expert has a lift
-beside its gate, see `recency.training.lift`; where chances are told, it has none.
+beside its gate, see `recency.training.lift`; where chances are told, it has none. There are two of
+them: lists of new items only are best drawn from another mixture than those of any items.
 
 Attention over one's own past events by learned curves of age is the pointer of Vinyals, Fortunato
 and Jaitly, Pointer Networks, NeurIPS 2015, without content; mixing a copying with a generating
@@ -146,8 +147,9 @@ class Experts(nn.Module):
         # Learned on the newest slice alone: how far each expert is to be trusted in the future.
         self.register_buffer("trust", torch.zeros(len(self.names)))
         self.trust: Tensor
-        # Learned there, too: how much louder each is heard where items are ranked.
-        self.register_buffer("lift", torch.zeros(len(self.names)))
+        # Learned there, too: how much louder each is heard where items are ranked, [2, experts]:
+        # where only new items may be given, and where own past ones may be as well.
+        self.register_buffer("lift", torch.zeros(2, len(self.names)))
         self.lift: Tensor
 
     def gates(self, queries: Tensor) -> Tensor:
@@ -155,9 +157,14 @@ class Experts(nn.Module):
         logits: Tensor = self.gate(queries) + self.trust
         return logits
 
-    def loudness(self, queries: Tensor) -> Tensor:
-        """Give the logits [n, experts] with which experts are heard where items are ranked."""
-        return self.gates(queries) + self.lift
+    def loudness(self, queries: Tensor, repeats: bool) -> Tensor:
+        """Give the logits [n, experts] with which experts are heard where items are ranked.
+
+        Args:
+            queries: [n, dim].
+            repeats: Whether own past items may be given.
+        """
+        return self.gates(queries) + self.lift[int(repeats)]
 
     def repeat_nats(self, queries: Tensor, targets: Tensor, given: Evidence) -> Tensor:
         """Measure how well is told whether targets [n] are own past items: mean nats, a scalar."""
@@ -227,8 +234,9 @@ class Experts(nn.Module):
         self.trust.copy_(trust.detach())
 
     def _load_from_state_dict(self, state: dict[str, Any], prefix: str, *rest: Any) -> None:
-        """Read weights; those of before there was a lift have none."""
-        state.setdefault(f"{prefix}lift", torch.zeros_like(self.lift))
+        """Read weights; of before there were two lifts, they have one for both, or none."""
+        lift = state.get(f"{prefix}lift", torch.zeros_like(self.lift))
+        state[f"{prefix}lift"] = lift.expand_as(self.lift)
         super()._load_from_state_dict(state, prefix, *rest)
 
     @staticmethod

@@ -52,20 +52,27 @@ class Voices:
         )
 
 
-def voices_of(experts: Experts, queries: Tensor, context: Context) -> Voices:
-    """Ask gate and curves of age how loud each expert is to be for queries [n, dim]."""
+def voices_of(experts: Experts, queries: Tensor, context: Context, repeats: bool) -> Voices:
+    """Ask gate and curves of age how loud each expert is to be.
+
+    Args:
+        experts: Asked.
+        queries: [n, dim].
+        context: Own events before the questions.
+        repeats: Whether own past items may be given.
+    """
     asked = _array(queries).astype(np.float64)
     items, ages = _array(context.items), _array(context.ages)
     gate, again = experts.gate, experts.again
     lengths = np.log(np.maximum((items != PADDING).sum(axis=1), 1.0))
     weights = _array(again.weight)[0]
-    repeats = asked @ weights[:-1] + lengths * weights[-1] + _array(again.bias)
+    logits = asked @ weights[:-1] + lengths * weights[-1] + _array(again.bias)
     return Voices(
         gates=asked @ _array(gate.weight).T
-        + (_array(gate.bias) + _array(experts.trust + experts.lift)),
+        + (_array(gate.bias) + _array(experts.trust + experts.lift[int(repeats)])),
         own=None if experts.own is None else experts.own.logs(items, ages),
         pair=None if experts.pair is None else experts.pair.logs(items[:, :WINDOW], ages),
-        again=1 / (1 + np.exp(-repeats)),
+        again=1 / (1 + np.exp(-logits)),
         items=items,
     )
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from recency.data.batches import TrainingWindows
+from recency.data.histories import Ints
 from recency.nn.evidence import EvidenceTable
 from recency.nn.experts import FLOOR
 from recency.nn.inputs import Tensors
@@ -69,10 +70,11 @@ class Trial:
 
     @torch.no_grad()
     def judge(self) -> float:
-        """Learn the gate's trust and lift, then measure the mean NDCG@10.
+        """Learn the gate's trust and lifts, then measure the mean NDCG@10.
 
-        Lifts are found on all questions. The measure is of those on items seen before the slice,
-        since others have no weights yet that could learn; they are ranked among all that came.
+        Lifts are found on all questions, the one for lists of new items on those whose target is
+        new to the user. The measure is of targets on items seen before the slice, since others have
+        no weights yet that could learn; they are ranked among all that came.
         """
         self._model.eval()
         experts = self._model.experts
@@ -80,9 +82,11 @@ class Trial:
         queries = self._queries()
         experts.lift.zero_()
         self._calibrate(queries)
-        votes = self._votes(queries[np.searchsorted(self._arrivals.positions, self._judged)])
+        of_judged = queries[np.searchsorted(self._arrivals.positions, self._judged)]
+        news, votes = self._votes(of_judged)
         lift = votes.best()
-        experts.lift.copy_(torch.from_numpy(lift))
+        of_news = lift if news is None else news.best()
+        experts.lift.copy_(torch.from_numpy(np.stack((of_news, lift))))
         gains = votes.gains(lift)
         return float(gains[self._warm].mean() if self._warm.any() else gains.mean())
 
@@ -114,13 +118,21 @@ class Trial:
             parts.append(experts.parts(q, encoder, rows, given))
         experts.calibrate(experts.gates(queries), torch.cat(parts))
 
-    def _votes(self, queries: Tensor) -> Votes:
-        """Say what every expert says of the judged questions, living through the slice."""
+    def _votes(self, queries: Tensor) -> tuple[Votes | None, Votes]:
+        """Say what every expert says of the judged questions, living through the slice.
+
+        Returns:
+            Of questions whose target is new to the user, own items being no candidates, None where
+            there is none; and of all.
+        """
         model, life = self._model, self._life.copy()
         assert model.experts is not None
         histories = self._arrivals.histories
-        voices = voices_of(model.experts, queries, self._evidence.context(self._judged))
-        votes, block = [], max(1, 2**24 // model.n_items)
+        context = self._evidence.context(self._judged)
+        voices = voices_of(model.experts, queries, context, repeats=True)
+        block, users = max(1, 2**24 // model.n_items), histories.user_of[self._judged]
+        votes: list[Vote] = []
+        news: dict[int, Vote] = {}
         unlearned = torch.from_numpy(~self._seen).to(queries.device)
         for start in range(0, len(queries), block):
             scores = model.scores(queries[start : start + block]).masked_fill(unlearned, -torch.inf)
@@ -131,9 +143,22 @@ class Trial:
                 target = int(histories.items[self._judged[row]])
                 own = np.zeros(model.n_items, bool)
                 own[voices.items[row][voices.items[row] >= 0]] = True
-                again = float(voices.again[row])
-                votes.append(Vote.of(parts, own, again, target, self._allowed(target, stop)))
-        return Votes(votes, histories.user_of[self._judged])
+                again, allowed = float(voices.again[row]), self._allowed(target, stop)
+                votes.append(Vote.of(parts, own, again, target, allowed))
+                before = self._before(row)
+                if target not in before:
+                    allowed[before] = False
+                    news[row] = Vote.of(parts, own, again, target, allowed)
+        fresh = Votes(list(news.values()), users[list(news)]) if news else None
+        return fresh, Votes(votes, users)
+
+    def _before(self, row: int) -> Ints:
+        """List the items that the user of a judged question took before it."""
+        histories, position = self._arrivals.histories, self._judged[row]
+        start = histories.offsets[histories.user_of[position]]
+        items = histories.items[start : histories.group_start[position]].astype(np.int64)
+        known: Ints = items[items >= 0]
+        return known
 
     def _allowed(self, target: int, stop: int) -> npt.NDArray[np.bool_]:
         """Tell which items [n_items] a target is ranked among: those that came, of its domain."""

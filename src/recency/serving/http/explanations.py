@@ -61,4 +61,6 @@ def _of_items(
         history = events.cut(events.stops_before(np.arange(1), np.array([at])))
     if not history.n_events:
         return None
-    return explain_list(model, history, items, at, window=_WINDOW)
+    return explain_list(
+        model, history, items, at, repeats=question.selection.repeats, window=_WINDOW
+    )
