@@ -35,6 +35,26 @@ def test_a_log_of_classics_forgets_slowly():
     assert best_half_life(histories(items, seconds)) >= parse_duration("30d")
 
 
+def test_it_is_chosen_for_those_who_are_answered_by_it():
+    """Whoever is there takes what came out today; whoever is new takes a classic."""
+    rng = np.random.default_rng(0)
+    n_old, days, new_a_day = 50, 100, 20
+    rows = [(user, 10, 0) for user in range(n_old)]
+    for day in range(1, days):
+        hours = day * 24 + rng.integers(0, 24, n_old)
+        rows += [(user, 1_000 + day, hour) for user, hour in enumerate(hours.tolist())]
+        for n in range(new_a_day):
+            item = int(np.minimum(rng.geometric(0.2), 9))
+            rows.append((n_old + day * new_a_day + n, item, day * 24 + int(rng.integers(0, 24))))
+    rows.sort(key=lambda row: (row[0], row[2]))
+    users, items, hours = np.array(rows).T
+    offsets = np.searchsorted(users, np.arange(users.max() + 2))
+    log = Histories(offsets, items.astype(np.int32), hours * 3_600 * SECOND)
+    assert best_half_life(log) >= parse_duration("30d")
+    everybody_new = Histories(np.arange(len(items) + 1), log.items, log.times)
+    assert best_half_life(everybody_new) <= parse_duration("1d")
+
+
 def test_few_events_take_the_default():
     assert best_half_life(histories([0, 1], [1, 2])) == parse_duration("7d")
 

@@ -2,7 +2,8 @@
 
 Users without a history are answered with what is popular. In a shop that is a matter of weeks, in a
 newsroom of minutes: with a fixed half-life one of them gets nonsense. So it is chosen on the newest
-slice of what is learned from, where each candidate answers some events from what came before them.
+slice of what is learned from, where each candidate answers some events from what came before them:
+the first events of users, which the fallback will be asked about, or any where these are few.
 """
 
 import numpy as np
@@ -16,7 +17,9 @@ from recency.units import parse_duration
 HALF_LIVES = ("10min", "1h", "3h", "12h", "1d", "3d", "7d", "30d", "90d", "365d")
 DEFAULT = "7d"
 _NEWEST = 0.1  # share of the events that it is chosen on
-_ASKED = 500  # events of it
+_ASKED = 2_000  # events of it; of 500, some popular item's one bad hour decided
+_CELLS = 2**31  # counts looked at
+_STRANGERS = 50  # first events of users from which on they alone are asked about
 _FEWEST = 20  # a choice on fewer would be luck
 _K = 10
 
@@ -34,12 +37,17 @@ def best_half_life(histories: Histories) -> float:
     times: Ints = histories.times
     items: Ints = histories.items.astype(np.int64)
     first = int((1 - _NEWEST) * len(times))
-    if len(times) - first < _FEWEST:
-        return parse_duration(DEFAULT)
     order = np.argsort(times, kind="stable")
     times, items = times[order], items[order]
-    asked: Ints = np.unique(np.linspace(first, len(times) - 1, _ASKED).astype(np.int64))
-    asked = asked[items[asked] >= 0]
+    asked = first + np.flatnonzero(items[first:] >= 0)
+    if len(asked) < _FEWEST:
+        return parse_duration(DEFAULT)
+    begins = (histories.group_start == histories.offsets[histories.user_of])[order]
+    strangers = asked[begins[asked]]
+    asked = strangers if len(strangers) >= _STRANGERS else asked
+    most = min(_ASKED, max(1, _CELLS // (len(seconds) * (int(items.max()) + 1))))
+    evenly = np.linspace(0, len(asked) - 1, min(most, len(asked)))
+    asked = asked[np.unique(evenly.astype(np.int64))]
     counts = _counted(seconds, times, items, asked)
     places = np.arange(len(asked))
     gains = [
