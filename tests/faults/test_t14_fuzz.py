@@ -33,7 +33,7 @@ from recency.serving.intake.jobs import Jobs
 
 # A megabyte of text is a megabyte when Hypothesis writes it down.
 pytestmark = pytest.mark.filterwarnings("ignore:Generating overly large repr")
-LONGEST_PART = 7_000  # httpx sends addresses of up to 65,536 characters; they have nine such parts at most
+LONGEST_PART = 7_000  # of an address with at most nine; httpx sends up to 65,536 characters
 SMALL = 10  # examples of one test; a soak makes a hundred thousand of all together
 ALLOWED = frozenset({200, 202, 400, 403, 404, 405, 406, 409, 410, 413, 415, 422})
 # What an honest server may say to a question about an entry of the log that does not come.
