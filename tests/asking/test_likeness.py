@@ -66,6 +66,7 @@ def test_words_find_what_they_say(shop: rc.SequenceRecommender) -> None:
     found = shop.search("red book", 12)
     assert found.scores[0][0] == pytest.approx(1, abs=1e-4)
     assert found.scores[0] == sorted(found.scores[0], reverse=True)
+    assert listed(shop.search("red\0 bo\ud800ok", 12)) == listed(found)  # and nobody is warned
 
 
 def test_alike_by_what_items_are(shop: rc.SequenceRecommender) -> None:

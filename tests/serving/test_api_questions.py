@@ -253,6 +253,10 @@ def test_what_came_last_comes_first(client):
     assert items(client.get("/v1/latest?k=1&at=2030-01-01")) == ["i5"]
     client.post("/v1/events", json={"user_id": "u1", "item_id": "brand-new"})
     assert items(client.get("/v1/latest?k=3")) == ["i4", "i3", "brand-new"]
+    few = client.get("/v1/latest?k=40&candidates=i3,nothing")
+    assert items(few) == ["i3"]
+    assert few.json()["notes"][0] == "1 of 2 candidates were never seen: left out."
+    assert "k=40" in few.json()["notes"][1]
 
 
 def test_waiting_does_not_hold_up_others(client):

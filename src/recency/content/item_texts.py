@@ -71,11 +71,9 @@ def cleaned(texts: Iterable[str | None]) -> list[str]:
     """
     found, n_unreadable, n_cut = [], 0, 0
     for text in texts:
-        readable = _UNREADABLE.sub("", text or "")
-        n_unreadable += len(readable) < len(text or "")
-        folded = _SPACE.sub(" ", readable[: 2 * LONGEST]).strip()
-        n_cut += len(folded) > LONGEST or len(readable) > 2 * LONGEST
-        found.append(folded[:LONGEST])
+        clean, lost, is_cut = _cleaned(text or "")
+        n_unreadable, n_cut = n_unreadable + lost, n_cut + is_cut
+        found.append(clean)
     for count, fault in (
         (n_unreadable, "held characters that cannot be read, which were taken out"),
         (n_cut, f"were longer than {LONGEST:,} characters and were cut"),
@@ -83,6 +81,19 @@ def cleaned(texts: Iterable[str | None]) -> list[str]:
         if count:
             warnings.warn(f"{count:,} of {len(found):,} texts {fault}.", DataWarning, stacklevel=2)
     return found
+
+
+def readable(text: str) -> str:
+    """Clean one text as `cleaned` does, without a warning: whoever searches sees what is found."""
+    return _cleaned(text)[0]
+
+
+def _cleaned(text: str) -> tuple[str, bool, bool]:
+    """Give a text cleaned, and whether it held what cannot be read, and whether it was cut."""
+    left = _UNREADABLE.sub("", text)
+    folded = _SPACE.sub(" ", left[: 2 * LONGEST]).strip()
+    is_cut = len(folded) > LONGEST or len(left) > 2 * LONGEST
+    return folded[:LONGEST], len(left) < len(text), is_cut
 
 
 def _joined(row: Mapping[str, Any], columns: Sequence[str]) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recency.content.encoding import encode_texts
-from recency.content.item_texts import cleaned, item_texts
+from recency.content.item_texts import item_texts, readable
 from recency.content.item_vectors import ItemVectors
 from recency.content.text_source import TextSource
 from recency.data.catalogue import Catalogue
@@ -68,7 +68,7 @@ class ItemWords:
             DataError: there are no words.
             ConfigError: the model knows no texts, or its encoder is missing or another one.
         """
-        text = cleaned([words])[0]
+        text = readable(words)
         if not text:
             raise DataError(f"expected words to search for, found {words!r}.")
         if not self.sources:

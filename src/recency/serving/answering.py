@@ -61,7 +61,7 @@ def similar(
     """Rank the items most like one, of those that may be offered at an instant."""
     n_items = len(recommender.items)
     found = recommender.similar_items(item, min(k, n_items), at=at, by=by)
-    return _of_nobody(found, as_of, _short(k, n_items))
+    return _of_nobody(found, as_of, short(k, n_items))
 
 
 def by_words(
@@ -70,7 +70,7 @@ def by_words(
     """Rank the items whose texts are nearest to some words, of those on offer at an instant."""
     n_items = len(recommender.items)
     found = recommender.search(words, min(k, n_items), at=at)
-    return _of_nobody(found, as_of, _short(k, n_items))
+    return _of_nobody(found, as_of, short(k, n_items))
 
 
 def _of_nobody(found: Recommendations, as_of: AsOf, notes: tuple[str, ...]) -> Ranked:
@@ -94,7 +94,7 @@ def _of_users(
     users = [question.user for question in questions if question.user is not None]
     n_items = len(recommender.items)
     k = min(max(question.k for question in questions), n_items)
-    selection, notes = _known(questions[0].selection, recommender)
+    selection, notes = known_candidates(questions[0].selection, recommender)
     found = recommender.recommend(users, k, at=at, **selection)
     version = found.model_version
     return [
@@ -106,7 +106,7 @@ def _of_users(
             at,
             as_of,
             version,
-            (*notes, *_short(one.k, n_items)),
+            (*notes, *short(one.k, n_items)),
         )
         for one, items, scores, fallback in zip(
             questions, found.items, found.scores, found.fallback, strict=True
@@ -116,7 +116,7 @@ def _of_users(
 
 def _after(recommender: LiveRecommender, question: Question, at: int, as_of: AsOf) -> Ranked:
     n_items = len(recommender.items)
-    selection, notes = _known(question.selection, recommender)
+    selection, notes = known_candidates(question.selection, recommender)
     found = recommender.recommend_after(
         question.history or (), min(question.k, n_items), at=at, **selection
     )
@@ -128,11 +128,11 @@ def _after(recommender: LiveRecommender, question: Question, at: int, as_of: AsO
         at,
         as_of,
         found.model_version,
-        (*notes, *_short(question.k, n_items)),
+        (*notes, *short(question.k, n_items)),
     )
 
 
-def _known(
+def known_candidates(
     selection: Selection, recommender: LiveRecommender
 ) -> tuple[SelectionArgs, tuple[str, ...]]:
     """Give a selection as keywords, without candidates never seen, and a note about those."""
@@ -146,6 +146,6 @@ def _known(
     return chosen, notes
 
 
-def _short(k: int, n_items: int) -> tuple[str, ...]:
+def short(k: int, n_items: int) -> tuple[str, ...]:
     """Note that a list cannot be as long as was asked."""
     return (f"k={k:,} is more than the {n_items:,} items there are.",) if k > n_items else ()

@@ -2,8 +2,10 @@
 
 import numpy as np
 
+from recency.asking.selection import Selection
 from recency.data.histories import Ints
 from recency.data.item_facts import ALWAYS
+from recency.serving.answering import known_candidates, short
 from recency.serving.questions import AsOf, LiveRecommender, Question, Ranked
 
 _NEVER = int(ALWAYS.min)
@@ -20,7 +22,8 @@ def newest(model: LiveRecommender, question: Question, at: int, as_of: AsOf) -> 
         at: Instant of the question, microseconds.
         as_of: What the model has seen.
     """
-    allowed = question.selection.allowed(model.items, model.catalogue, at)
+    selection, notes = known_candidates(question.selection, model)
+    allowed = Selection(**selection).allowed(model.items, model.catalogue, at)
     rows = np.flatnonzero(allowed)[::-1]
     starts = _starts(model)[rows]
     k = min(question.k, len(rows))
@@ -32,7 +35,8 @@ def newest(model: LiveRecommender, question: Question, at: int, as_of: AsOf) -> 
     order = np.argsort(-starts.astype(np.float64), kind="stable")[:k]
     scores = [0.0 if one == _NEVER else one / 1e6 for one in starts[order].tolist()]
     items = model.items.take(rows[order].tolist())
-    return Ranked(None, items, scores, False, at, as_of, model.model_version)
+    notes = (*notes, *short(question.k, len(model.items)))
+    return Ranked(None, items, scores, False, at, as_of, model.model_version, notes)
 
 
 def _starts(model: LiveRecommender) -> Ints:
