@@ -115,7 +115,7 @@ def test_served_scores_are_those_of_a_replay(
 def same(offline: SequenceRecommender, question: Question, answer: Ranked) -> bool:
     """Compare an answer with scores of all items; places may change only between equal scores."""
     live, row = offline.live, offline.users.rows([question.user or ""])
-    scores, fallback = live.scores(row, answer.at)
+    scores, fallback = live.scores(row, answer.at, question.selection.repeats)
     if not question.selection.repeats:
         seen = live.seen(row, answer.at)
         drop_history(scores, seen, seen.offsets[:-1], seen.offsets[1:])

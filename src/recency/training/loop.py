@@ -297,8 +297,10 @@ class _Run:
             queries = self.model.ask(asked, last_times, at)
             beside = self.contrast.of(self.model, outputs, part, rng)
         lap("output")
-        given = None if self.evidence is None else self.evidence.of(part.positions, self.device)
-        lap("evidence")
+        given = None
+        if self.evidence is not None:
+            given = self.evidence.of(part.positions, self.device)
+            lap("evidence")
         with half_softmax(self.config.precision != "fp32"):
             loss = self.model.domain_loss(queries, targets, sample, given)
         lap("loss")
