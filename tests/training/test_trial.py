@@ -38,17 +38,14 @@ class Kept(Votes):
     """Remember what was said: of questions for new items, then of all."""
 
     asked: list[tuple[list[Vote], Ints]] = []
-    said: list[Vote]
-    users: Ints
 
     def __init__(self, votes: list[Vote], users: Ints) -> None:
         super().__init__(votes, users)
-        Kept.said, Kept.users = votes, users
         Kept.asked.append((votes, users))
 
     def best(self) -> Any:
         """Tell the two apart."""
-        return np.full(len(self.said[0].shares), len(self._users) / 64)
+        return np.full(len(self._shares), len(self._users) / 64)
 
 
 def judged(log: Histories, monkeypatch: pytest.MonkeyPatch) -> tuple[Plan, SequenceModel, float]:
@@ -69,10 +66,11 @@ def test_new_items_are_asked_about_and_only_memories_know_them(log, monkeypatch)
     assert plan.arrivals is not None and model.experts is not None
     positions = plan.arrivals.positions
     in_time = positions[np.argsort(log.times[positions], kind="stable")]
-    assert len(Kept.said) == len(in_time)
+    said, _ = Kept.asked[-1]
+    assert len(said) == len(in_time)
     is_new = log.items[in_time] == NEWS
-    news = [one for one, new in zip(Kept.said, is_new, strict=True) if new]
-    others = [one for one, new in zip(Kept.said, is_new, strict=True) if not new]
+    news = [one for one, new in zip(said, is_new, strict=True) if new]
+    others = [one for one, new in zip(said, is_new, strict=True) if not new]
     assert len(news) > 20
     assert not any(one.shares[ENCODER, 0] for one in news)  # it has no weights for it yet
     heard = [one.shares[-1, 0] > 0 for one in news]
@@ -85,7 +83,7 @@ def test_the_measure_is_of_items_that_were_seen_before(log, monkeypatch):
     assert plan.arrivals is not None and model.experts is not None
     positions = plan.arrivals.positions
     in_time = positions[np.argsort(log.times[positions], kind="stable")]
-    gains = Votes(Kept.said, Kept.users).gains(model.experts.lift[1].double().numpy())
+    gains = Votes(*Kept.asked[-1]).gains(model.experts.lift[1].double().numpy())
     assert found == pytest.approx(gains[log.items[in_time] != NEWS].mean())
     assert found != pytest.approx(gains.mean())
 

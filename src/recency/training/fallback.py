@@ -17,7 +17,7 @@ from recency.units import parse_duration
 HALF_LIVES = ("10min", "1h", "3h", "12h", "1d", "3d", "7d", "30d", "90d", "365d")
 DEFAULT = "7d"
 _NEWEST = 0.1  # share of the events that it is chosen on
-_ASKED = 2_000  # events of it; of 500, some popular item's one bad hour decided
+_ASKED = 2_000  # events of it
 _CELLS = 2**31  # counts looked at
 _STRANGERS = 50  # first events of users from which on they alone are asked about
 _FEWEST = 20  # a choice on fewer would be luck

@@ -11,7 +11,7 @@ of its likeliest items is kept, and what it gives to the user's own past items a
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -35,12 +35,14 @@ class Vote:
     """Hold what the experts say of a question's likeliest items.
 
     Attributes:
-        shares: [experts, m] of the items, the target first.
+        items: [m] rows of the items, the target first.
+        shares: [experts, m] of these.
         own: [m] whether an item is one of the user's own past ones.
         sums: [experts, 2] of all items: the user's own, and the others.
         again: Probability that an own item comes again.
     """
 
+    items: Ints
     shares: Floats
     own: Flags
     sums: Doubles
@@ -63,7 +65,14 @@ class Vote:
         likeliest = np.unique(np.argpartition(open_to, -n, axis=1)[:, -n:])
         likeliest = likeliest[allowed[likeliest] & (likeliest != target)]
         kept = np.concatenate(([target], likeliest))
-        return cls(parts[:, kept].astype(np.float32), own[kept], sums, again)
+        return cls(kept, parts[:, kept].astype(np.float32), own[kept], sums, again)
+
+    def without(self, items: Ints) -> "Vote":
+        """Leave some items out that may not be given; the target must not be one of them."""
+        left = ~np.isin(self.items, items)
+        return replace(
+            self, items=self.items[left], shares=self.shares[:, left], own=self.own[left]
+        )
 
 
 class Votes:

@@ -143,12 +143,10 @@ class Trial:
                 target = int(histories.items[self._judged[row]])
                 own = np.zeros(model.n_items, bool)
                 own[voices.items[row][voices.items[row] >= 0]] = True
-                again, allowed = float(voices.again[row]), self._allowed(target, stop)
-                votes.append(Vote.of(parts, own, again, target, allowed))
-                before = self._before(row)
+                again, before = float(voices.again[row]), self._before(row)
+                votes.append(Vote.of(parts, own, again, target, self._allowed(target, stop)))
                 if target not in before:
-                    allowed[before] = False
-                    news[row] = Vote.of(parts, own, again, target, allowed)
+                    news[row] = votes[-1].without(before)
         fresh = Votes(list(news.values()), users[list(news)]) if news else None
         return fresh, Votes(votes, users)
 
