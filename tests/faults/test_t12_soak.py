@@ -14,10 +14,10 @@ import pytest
 
 from benchmarks.serving.server import Server
 from benchmarks.serving.shop import DAY, START, untrained_shop
+from recency.serving.http.given_lists import KEPT_SECONDS
 
 N_USERS, N_ITEMS = 300, 200
 BYTES_AN_EVENT = 200  # what the model may keep of a new event: what it knows is meant to grow
-LISTS_KEPT = 600.0  # seconds for which answers are remembered; memory grows until the first go
 LARGEST_WAL = 20_000_000  # it is folded in at 4,000 pages (16.5 MB), behind the group that fills it
 
 
@@ -101,7 +101,8 @@ def growth(samples: list[Sample]) -> float:
 def test_mixed_load_leaves_a_server_as_it_was(
     tmp_path: Path, soak: bool, fault_row: Callable[..., None]
 ) -> None:
-    warm, watched, every = (LISTS_KEPT + 60.0, 600.0, 5.0) if soak else (2.0, 2.0, 0.25)
+    # Lists that were given are remembered for a while: memory grows until the first are forgotten.
+    warm, watched, every = (KEPT_SECONDS + 60.0, 600.0, 5.0) if soak else (2.0, 2.0, 0.25)
     shop = untrained_shop(tmp_path / "shop", N_ITEMS, N_USERS, 3_000, dim=16)
     rhythm = ["--snapshot-events", "2000" if soak else "100", "--user-rate", "0"]
     server = Server(shop, rhythm)

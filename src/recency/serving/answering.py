@@ -61,7 +61,7 @@ def similar(
     """Rank the items most like one, of those that may be offered at an instant."""
     n_items = len(recommender.items)
     found = recommender.similar_items(item, min(k, n_items), at=at, by=by)
-    return _of_nobody(found, as_of, short(k, n_items))
+    return _of_nobody(found, as_of, note_length(k, n_items))
 
 
 def by_words(
@@ -70,7 +70,7 @@ def by_words(
     """Rank the items whose texts are nearest to some words, of those on offer at an instant."""
     n_items = len(recommender.items)
     found = recommender.search(words, min(k, n_items), at=at)
-    return _of_nobody(found, as_of, short(k, n_items))
+    return _of_nobody(found, as_of, note_length(k, n_items))
 
 
 def _of_nobody(found: Recommendations, as_of: AsOf, notes: tuple[str, ...]) -> Ranked:
@@ -106,7 +106,7 @@ def _of_users(
             at,
             as_of,
             version,
-            (*notes, *short(one.k, n_items)),
+            (*notes, *note_length(one.k, n_items)),
         )
         for one, items, scores, fallback in zip(
             questions, found.items, found.scores, found.fallback, strict=True
@@ -128,7 +128,7 @@ def _after(recommender: LiveRecommender, question: Question, at: int, as_of: AsO
         at,
         as_of,
         found.model_version,
-        (*notes, *short(question.k, n_items)),
+        (*notes, *note_length(question.k, n_items)),
     )
 
 
@@ -146,6 +146,6 @@ def known_candidates(
     return chosen, notes
 
 
-def short(k: int, n_items: int) -> tuple[str, ...]:
+def note_length(k: int, n_items: int) -> tuple[str, ...]:
     """Note that a list cannot be as long as was asked."""
     return (f"k={k:,} is more than the {n_items:,} items there are.",) if k > n_items else ()

@@ -5,7 +5,7 @@ import numpy as np
 from recency.asking.selection import Selection
 from recency.data.histories import Ints
 from recency.data.item_facts import ALWAYS
-from recency.serving.answering import known_candidates, short
+from recency.serving.answering import known_candidates, note_length
 from recency.serving.questions import AsOf, LiveRecommender, Question, Ranked
 
 _NEVER = int(ALWAYS.min)
@@ -35,7 +35,7 @@ def newest(model: LiveRecommender, question: Question, at: int, as_of: AsOf) -> 
     order = np.argsort(-starts.astype(np.float64), kind="stable")[:k]
     scores = [0.0 if one == _NEVER else one / 1e6 for one in starts[order].tolist()]
     items = model.items.take(rows[order].tolist())
-    notes = (*notes, *short(question.k, len(model.items)))
+    notes = (*notes, *note_length(question.k, len(model.items)))
     return Ranked(None, items, scores, False, at, as_of, model.model_version, notes)
 
 

@@ -18,6 +18,8 @@ from recency.serving.http.question_checks import Asked
 from recency.serving.http.terms import Terms
 from recency.serving.questions import Question, Ranked, Row
 
+KEPT_SECONDS = 600.0
+
 Find = Callable[[Engine, Question], Awaitable[Ranked]]
 
 
@@ -68,7 +70,7 @@ class GivenLists:
 
     def __init__(
         self,
-        seconds: float = 600.0,
+        seconds: float = KEPT_SECONDS,
         most_ids: int = 1_000_000,
         longest: int = 10_000,
         clock: Callable[[], float] = time.monotonic,
