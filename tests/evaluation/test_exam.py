@@ -100,6 +100,7 @@ def test_without_repeats_items_of_the_history_are_no_targets(test_log: Log) -> N
     assert [(one[2]) for one in targets(exam)] == ["c", "b"]
     assert [user for user, _, _ in histories(exam)] == ["ann", "new"]
     assert counted(exam)["n_repeats_skipped"] == 2 and counted(exam)["n_cold_skipped"] == 2
+    assert not exam.questions.repeats and build_exam(test_log, Settings()).questions.repeats
 
 
 def test_an_item_twice_at_one_instant_is_no_repeat(make_log: Make) -> None:

@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,10 @@ import torch
 
 import recency as rc
 from recency.data import synthetic
+from recency.data.log import TIME, Log
 from recency.errors import ConfigError, DataError, UnknownIdError
+from recency.evaluation.protocol import Questions
+from recency.evaluation.questions import questions_of
 from recency.explaining.heard import Heard
 from recency.explaining.listing import explain_list
 from recency.explaining.score import score_of
@@ -27,6 +31,16 @@ def longest(model: rc.SequenceRecommender) -> str:
 
 def first_of(model: rc.SequenceRecommender, user: str) -> str:
     return str(model.recommend([user], 1).items[0][0])
+
+
+def next_question(model: rc.SequenceRecommender, user: str, at: int) -> Questions:
+    """Ask as `recency.evaluate` does about a user's next event."""
+    past = [model.history(one).with_columns(user_id=pl.lit(one)) for one in model.users.ids]
+    columns = ["user_id", "item_id", "timestamp", "event_type"]
+    known = pl.concat(past).select(columns)
+    coming = known.head(1).with_columns(user_id=pl.lit(user), timestamp=pl.lit(at).cast(TIME))
+    whole = Log.from_frame(pl.concat([known, coming]))
+    return questions_of(whole.split_at(at)[1], "rolling")
 
 
 def test_score_rank_and_list_are_those_of_the_service(shop):
@@ -284,6 +298,7 @@ def test_lists_of_new_items_are_mixed_told_and_judged_alike(shop, monkeypatch):
     row = shop.users.rows([user])
     history = shop.live.seen(row, at)
     lists = {}
+    asked = next_question(shop, user, at)
     for repeats in (False, True):
         found = shop.recommend([user], 5, at=at, repeats=repeats)
         lists[repeats] = found.items[0]
@@ -295,6 +310,9 @@ def test_lists_of_new_items_are_mixed_told_and_judged_alike(shop, monkeypatch):
         assert scores[0, best] == pytest.approx(found.scores[0], abs=1e-5)
         told = rc.explain(shop, user, found.items[0][0], at, repeats=repeats)
         assert told.score == pytest.approx(found.scores[0][0], abs=1e-5)
+        (_, given), *_ = shop.answer(replace(asked, repeats=repeats))
+        judged = given[0, asked.items.rows(found.items[0])]
+        assert judged == pytest.approx(found.scores[0], abs=1e-4)
         one = explain_list(shop, history, found.items[0][:1], at, repeats=repeats)[0]
         assert one["chance"] == pytest.approx(told.chance, rel=1e-4)
     assert lists[False] != [one for one in lists[True] if one not in set(history.items)]
