@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from recency.data.histories import Ints
 from recency.training.validation import K
@@ -59,10 +60,10 @@ class Vote:
             target: The item that was taken.
             allowed: [n_items] candidates.
         """
-        sums = np.stack((parts[:, own].sum(axis=1), parts[:, ~own].sum(axis=1)), axis=1)
-        open_to = np.where(allowed, parts, -1.0)
+        sums = parts @ np.stack((own, ~own), axis=1).astype(np.float64)
+        open_to = torch.from_numpy(np.where(allowed, parts, -1.0).astype(np.float32))
         n = min(LIKELIEST, parts.shape[1])
-        likeliest = np.unique(np.argpartition(open_to, -n, axis=1)[:, -n:])
+        likeliest = np.unique(open_to.topk(n, dim=1, sorted=False).indices.numpy())
         likeliest = likeliest[allowed[likeliest] & (likeliest != target)]
         kept = np.concatenate(([target], likeliest))
         return cls(kept, parts[:, kept].astype(np.float32), own[kept], sums, again)
