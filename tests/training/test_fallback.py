@@ -7,6 +7,7 @@ import pytest
 import recency as rc
 from recency.data.histories import Histories
 from recency.data.log import TIME, Log
+from recency.data.newest import newest_of
 from recency.training.fallback import best_half_life
 from recency.units import parse_duration
 
@@ -53,6 +54,24 @@ def test_it_is_chosen_for_those_who_are_answered_by_it():
     assert best_half_life(log) >= parse_duration("30d")
     everybody_new = Histories(np.arange(len(items) + 1), log.items, log.times)
     assert best_half_life(everybody_new) <= parse_duration("1d")
+
+
+def test_who_came_long_ago_is_no_stranger_among_the_newest_events():
+    """Whoever comes back takes what came out today; whoever is new takes a classic."""
+    rng = np.random.default_rng(0)
+    n_old, days, new_a_day = 1_000, 100, 20
+    rows = [(user, 10, 0) for user in range(n_old)]
+    for user, day in enumerate(rng.integers(80, days, n_old).tolist()):
+        rows.append((user, 1_000 + day, day * 24 + int(rng.integers(0, 24))))
+    for n in range(days * new_a_day):
+        item = int(np.minimum(rng.geometric(0.2), 9))
+        rows.append((n_old + n, item, n // new_a_day * 24 + int(rng.integers(0, 24))))
+    rows.sort(key=lambda row: (row[0], row[2]))
+    users, items, hours = np.array(rows).T
+    offsets = np.searchsorted(users, np.arange(users.max() + 2))
+    log = Histories(offsets, items.astype(np.int32), hours * 3_600 * SECOND)
+    assert best_half_life(log, recent=2_500) >= parse_duration("30d")
+    assert best_half_life(newest_of(log, 2_500)) <= parse_duration("1d")  # who forgot them
 
 
 def test_few_events_take_the_default():

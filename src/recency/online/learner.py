@@ -20,7 +20,6 @@ import numpy as np
 import torch
 
 from recency.data.histories import Histories
-from recency.data.newest import newest_of
 from recency.nn.scored_items import untie
 from recency.online.asking import ask_and_observe
 from recency.online.config import FEWEST, LearnConfig
@@ -207,7 +206,7 @@ class Learner:
         seed, since = config.seed + standing.number, standing.whole_until
         held, kept = learn_on_trial(one, histories, since, config, seed)
         standing.whole_until = until if held is None else held
-        one.fallback_half_life = best_half_life(newest_of(histories, config.recent))
+        one.fallback_half_life = best_half_life(histories, config.recent)
         return kept
 
     def _watched(self, now: int) -> tuple[Drift, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from recency.data.counts import CountTable
 from recency.data.histories import Histories, Ints
+from recency.data.newest import newest_n_begin
 from recency.ranking.metrics import ndcg
 from recency.ranking.ranks import Floats, Ranks, count_above
 from recency.units import parse_duration
@@ -24,11 +25,13 @@ _FEWEST = 20  # a choice on fewer would be luck
 _K = 10
 
 
-def best_half_life(histories: Histories) -> float:
+def best_half_life(histories: Histories, recent: int | None = None) -> float:
     """Choose the half-life in seconds whose popularity ranks the newest events best (NDCG@10).
 
     Args:
         histories: What is learned from; nothing else is looked at.
+        recent: Newest events that are counted, at least; None counts all. Who had events before is
+            no stranger.
 
     Returns:
         One of `HALF_LIVES`; `DEFAULT` where there are too few events to choose on.
@@ -36,13 +39,16 @@ def best_half_life(histories: Histories) -> float:
     seconds = np.array([parse_duration(one) for one in HALF_LIVES])
     times: Ints = histories.times
     items: Ints = histories.items.astype(np.int64)
-    first = int((1 - _NEWEST) * len(times))
+    begins = histories.group_start == histories.offsets[histories.user_of]
+    if recent is not None and len(times):
+        kept = times >= newest_n_begin(times, recent)
+        times, items, begins = times[kept], items[kept], begins[kept]
     order = np.argsort(times, kind="stable")
-    times, items = times[order], items[order]
+    times, items, begins = times[order], items[order], begins[order]
+    first = int((1 - _NEWEST) * len(times))
     asked = first + np.flatnonzero(items[first:] >= 0)
     if len(asked) < _FEWEST:
         return parse_duration(DEFAULT)
-    begins = (histories.group_start == histories.offsets[histories.user_of])[order]
     strangers = asked[begins[asked]]
     asked = strangers if len(strangers) >= _STRANGERS else asked
     most = min(_ASKED, max(1, _CELLS // (len(seconds) * (int(items.max()) + 1))))
