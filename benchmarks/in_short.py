@@ -126,13 +126,13 @@ LINES = (
     Line(
         "items that speak: ml-latest-2k, NDCG@10, the encoder alone",
         "content",
-        ("| all ·", "ids and content, encoder alone"),
+        ("ml-latest-2k", "| all ·", "ids and content, encoder alone"),
         "{ndcg@10:.4f}, {gain_over_ids_only:+.0%} over ids only",
     ),
     Line(
         "the same with experts",
         "content",
-        ("| all ·", "ids and content, mean of"),
+        ("ml-latest-2k", "| all ·", "ids and content, mean of"),
         "{ndcg@10:.4f}, {gain_over_ids_only:+.1%} over ids only",
     ),
     Line(
