@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from recency.content import pretraining as module
 from recency.content.language_losses import LanguageModel, Rows, hide
@@ -25,7 +26,9 @@ TEXTS = [
     for thing in THINGS
     for other in THINGS
 ]
-QUICK = TextPretraining(epochs=2, lr=1e-2, tokens=64, valid_share=0.2, device="cpu")
+QUICK = TextPretraining(
+    epochs=2, readers_first=0, lr=1e-2, tokens=64, valid_share=0.2, device="cpu"
+)
 
 
 def quick(**more: Any) -> TextPretraining:
@@ -33,8 +36,6 @@ def quick(**more: Any) -> TextPretraining:
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
-    from safetensors.torch import load_file
-
     return load_file(folder / "model.safetensors")
 
 
@@ -149,6 +150,33 @@ def test_a_stopped_run_ends_as_one_that_was_not(tiny_bert: Path, tmp_path: Path)
     assert [one.masked for one in again.history] == [one.masked for one in straight.history]
 
 
+def test_readers_learn_before_the_encoder_does(tiny_bert: Path, tmp_path: Path) -> None:
+    """While they do, the encoder stays, and a run that stops there goes on as if it had not."""
+    config = quick(readers_first=6)
+    straight = pretrain_text(TEXTS, tmp_path / "a", model=tiny_bert, config=config)
+    assert [one.epoch for one in straight.history] == list(range(9))
+    masked = [one.masked for one in straight.history]
+    assert masked[6] is not None and masked[0] is not None and masked[6] < masked[0]
+
+    def stop(step: PretrainingStep) -> None:
+        if step.epoch == 7:
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        pretrain_text(TEXTS, tmp_path / "b", model=tiny_bert, config=config, progress=stop)
+    kept = load_file(tmp_path / "b.partial" / "run.safetensors")
+    start = weights(tiny_bert)
+    encoder = {name for name in start if f"weights/network.{name}" in kept}
+    assert encoder and all(
+        torch.equal(kept[f"weights/network.{one}"], start[one]) for one in encoder
+    )
+    moved = weights(straight.folder)
+    assert not all(torch.equal(moved[one], start[one]) for one in encoder)
+    again = pretrain_text(TEXTS, tmp_path / "b", model=tiny_bert, config=config)
+    one, other = weights(straight.folder), weights(again.folder)
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
 def test_a_finished_run_is_not_done_again(
     tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -208,8 +236,9 @@ def test_a_catalogue_gives_its_words(tiny_bert: Path, tmp_path: Path) -> None:
 
 def test_impossible_settings_are_refused_together() -> None:
     with pytest.raises(ConfigError) as error:
-        TextPretraining(masked=-1.0, mask_share=1.0, epochs=0, lora=-2, lr=0.0)
-    for fault in ("masked=-1.0", "mask_share=1.0", "epochs=0", "lora=-2", "lr=0.0"):
+        TextPretraining(masked=-1.0, mask_share=1.0, epochs=0, readers_first=-1, lora=-2, lr=0.0)
+    faults = ("masked=-1.0", "mask_share=1.0", "epochs=0", "readers_first=-1", "lora=-2", "lr=0.0")
+    for fault in faults:
         assert f"TextPretraining({fault})" in str(error.value)
     with pytest.raises(ConfigError, match="masked=0, causal=0.*one above 0 at least"):
         TextPretraining(masked=0.0)

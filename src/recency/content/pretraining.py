@@ -8,6 +8,11 @@ A run is kept in ``<out>.partial`` after each epoch and goes on from there; ``ou
 when the run is done, and a call with the same arguments then has nothing more to do. All randomness
 follows from the seed and the epoch, so a run that was stopped ends as one that was not.
 
+What reads words out of the encoder begins as it was drawn, and teaches it nothing but noise at
+first, by which it would lose what it knew. So the readers learn alone for some passes, while the
+encoder stays (Kumar et al., Fine-Tuning can Distort Pretrained Features and Underperform
+Out-of-Distribution, ICLR 2022, section 4).
+
 With ``lora`` the encoder's matrices stay as they are and each learns the product of two thin ones
 beside it (Hu et al., LoRA: Low-Rank Adaptation of Large Language Models, ICLR 2022, equation 3),
 which is added to it in the end: less memory, and less of what the encoder knew is lost.
@@ -43,7 +48,8 @@ from recency.nn.products import quick_products
 
 _FEWEST = 10  # texts
 _CLIP = 1.0
-_WARMUP = 0.1  # share of all steps
+_WARMUP = 0.1  # share of the steps in which the encoder learns
+_READERS_RATE = 1e-3  # learning rate of readers alone
 
 
 def pretrain_text(
@@ -131,7 +137,7 @@ class _Run:
         self.history = self.folder.resume(self.learned, self.optimizer)
         if not self.history:
             self._remember(PretrainingRecord(0, None, *self._judge(), 0.0))
-        while len(self.history) <= self.config.epochs:
+        while len(self.history) <= self.config.all_epochs:
             began, epoch = time.perf_counter(), len(self.history)
             loss = self._run_epoch(epoch, progress)
             seconds = time.perf_counter() - began
@@ -156,10 +162,12 @@ class _Run:
         draw = torch.Generator().manual_seed(int(rng.integers(2**62)))
         batches = _batches([len(row) for row in self.rows], config.tokens, rng)
         self.model.train()
+        for name, weight in self.learned.items():
+            weight.requires_grad_(epoch > config.readers_first or not name.startswith("network."))
         total, began = 0.0, time.perf_counter()
         for index, chosen in enumerate(batches):
-            done = (epoch - 1 + index / len(batches)) / config.epochs
-            loss = self._run_batch(self._tensors([self.rows[one] for one in chosen]), done, draw)
+            rate = self._rate(epoch, index / len(batches))
+            loss = self._run_batch(self._tensors([self.rows[one] for one in chosen]), rate, draw)
             if not math.isfinite(loss):
                 raise TrainingDivergedError(
                     f"expected a finite loss, found {loss} in epoch {epoch}, batch {index + 1} of "
@@ -167,16 +175,24 @@ class _Run:
                 )
             total += loss
             if progress is not None:
-                left = (config.epochs - epoch + 1) * len(batches) / (index + 1) - 1
+                epochs, n = config.all_epochs, len(batches)
+                left = (epochs - epoch + 1) * n / (index + 1) - 1
                 eta = (time.perf_counter() - began) * left
-                progress(PretrainingStep(epoch, config.epochs, index + 1, len(batches), loss, eta))
+                progress(PretrainingStep(epoch, epochs, index + 1, n, loss, eta))
         return total / len(batches)
 
-    def _run_batch(self, rows: Rows, done: float, draw: torch.Generator) -> float:
-        """Learn from one batch; ``done`` is the share of the run that lies behind."""
-        rise = min(1.0, (done + 1e-3) / _WARMUP)
+    def _rate(self, epoch: int, part: float) -> float:
+        """Give the learning rate; ``part`` is the share of the epoch that lies behind."""
+        config = self.config
+        if epoch <= config.readers_first:
+            return _READERS_RATE
+        done = (epoch - config.readers_first - 1 + part) / config.epochs
+        return config.highest_rate * min(1.0, (done + 1e-3) / _WARMUP) * (1 - 0.95 * done)
+
+    def _run_batch(self, rows: Rows, rate: float, draw: torch.Generator) -> float:
+        """Learn from one batch at a learning rate."""
         for group in self.optimizer.param_groups:
-            group["lr"] = self.config.highest_rate * rise * (1 - 0.95 * done)
+            group["lr"] = rate
         total, config, model = 0.0, self.config, self.model
         losses: list[tuple[float, Callable[[], Tensor]]] = [
             (config.masked, lambda: model.masked_nats(rows, config.mask_share, draw)),

@@ -19,6 +19,9 @@ class TextPretraining:
         lora: Rank of the matrices that are learned beside the encoder's own; 0 learns the encoder's
             own. Needs the library peft, which the extra ``text`` brings.
         epochs: Passes over the texts.
+        readers_first: Passes before them in which the encoder stays as it is, and only what reads
+            words out of it is learned; these readers start from nothing, and what they would
+            teach the encoder at first is noise.
         lr: Highest learning rate; None takes 5e-5, or 1e-3 with ``lora``.
         tokens: Most tokens a batch, padding included.
         max_tokens: Longest text read; None takes what the model was made for.
@@ -32,6 +35,7 @@ class TextPretraining:
     mask_share: float = 0.15
     lora: int = 0
     epochs: int = 3
+    readers_first: int = 2
     lr: float | None = None
     tokens: int = 2_048
     max_tokens: int | None = None
@@ -48,7 +52,7 @@ class TextPretraining:
         ]
         if not faults and not self.masked + self.causal:
             faults.append("TextPretraining(masked=0, causal=0): expected one above 0 at least.")
-        least = {"epochs": 1, "tokens": 8, "lora": 0}
+        least = {"epochs": 1, "readers_first": 0, "tokens": 8, "lora": 0}
         faults += [
             f"TextPretraining({name}={getattr(self, name)!r}): expected a whole number of at least "
             f"{n}."
@@ -63,6 +67,11 @@ class TextPretraining:
         if self.lr is not None and not 0 < self.lr < math.inf:
             faults.append(f"TextPretraining(lr={self.lr!r}): expected a number above 0.")
         raise_all(faults, ConfigError)
+
+    @property
+    def all_epochs(self) -> int:
+        """Count the passes, those of the readers alone included."""
+        return self.readers_first + self.epochs
 
     @property
     def highest_rate(self) -> float:
