@@ -124,7 +124,7 @@ def fit_ours(inner: Split, model: str, settings: Settings, seconds: float | None
 
     def look(step: TrainingStep) -> None:
         spent = time.process_time() - started
-        is_measured = step.epoch == 1 and step.step == step.steps
+        is_measured = step.epoch == 2 and step.step == 1  # the first is learned, and judged
         if seconds and is_measured and spent * step.epochs > seconds:
             raise TooSlow(spent)
 
