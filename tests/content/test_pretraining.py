@@ -2,7 +2,9 @@
 
 import json
 import shutil
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -175,6 +177,23 @@ def test_readers_learn_before_the_encoder_does(tiny_bert: Path, tmp_path: Path) 
     again = pretrain_text(TEXTS, tmp_path / "b", model=tiny_bert, config=config)
     one, other = weights(straight.folder), weights(again.folder)
     assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_time_left_knows_that_readers_alone_are_quicker(
+    tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A clock that ticks once a batch: a pass of readers of n batches, then two of 3 n each."""
+    monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=count(0.0).__next__))
+    left: dict[int, tuple[float, int]] = {}
+    pretrain_text(
+        TEXTS,
+        tmp_path / "words",
+        model=tiny_bert,
+        config=quick(readers_first=1),
+        progress=lambda step: left.update({step.epoch: (step.eta, step.steps)}),
+    )
+    assert left[1][0] == pytest.approx(6 * left[1][1])
+    assert left[2][0] == pytest.approx(left[2][1]) and left[3][0] == pytest.approx(0)
 
 
 def test_a_finished_run_is_not_done_again(

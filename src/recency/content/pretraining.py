@@ -50,6 +50,7 @@ _FEWEST = 10  # texts
 _CLIP = 1.0
 _WARMUP = 0.1  # share of the steps in which the encoder learns
 _READERS_RATE = 1e-3  # learning rate of readers alone
+_ALL_LEARN = 3  # passes of readers alone: without a way back, which takes twice the way there
 
 
 def pretrain_text(
@@ -175,11 +176,16 @@ class _Run:
                 )
             total += loss
             if progress is not None:
-                epochs, n = config.all_epochs, len(batches)
-                left = (epochs - epoch + 1) * n / (index + 1) - 1
-                eta = (time.perf_counter() - began) * left
-                progress(PretrainingStep(epoch, epochs, index + 1, n, loss, eta))
+                place, n = index + 1, len(batches)
+                eta = (time.perf_counter() - began) * self._left(epoch, place / n)
+                progress(PretrainingStep(epoch, config.all_epochs, place, n, loss, eta))
         return total / len(batches)
+
+    def _left(self, epoch: int, part: float) -> float:
+        """Tell how many times the work of this epoch so far, a share of it, is left in all."""
+        first = self.config.readers_first
+        costs = [1 if one <= first else _ALL_LEARN for one in range(1, self.config.all_epochs + 1)]
+        return sum(costs[epoch - 1 :]) / (costs[epoch - 1] * part) - 1
 
     def _rate(self, epoch: int, part: float) -> float:
         """Give the learning rate; ``part`` is the share of the epoch that lies behind."""
