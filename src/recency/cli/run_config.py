@@ -104,9 +104,9 @@ class ContentSection:
     columns: list[str] = field(default_factory=list)
     vectors: list[str] = field(default_factory=list)
     cache: str | None = None
-    dims: int = 16
+    dims: int = 64
     learned: Literal["auto", "joint", "after"] = "auto"
-    hidden: float = 0.5
+    hidden: float = 0.25
     categories: bool = True
     numbers: list[str] = field(default_factory=lambda: ["price"])
     tuned: TunedSection | None = None

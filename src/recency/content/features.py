@@ -52,9 +52,9 @@ class Content:
     """
 
     vectors: Sequence[ItemVectors] = ()
-    dims: int = 16
+    dims: int = 64
     learned: Literal["auto", "joint", "after"] = "auto"
-    hidden: float = 0.5
+    hidden: float = 0.25
     categories: bool = True
     numbers: Sequence[str] = ("price",)
     tuned: TextTuning | None = None
