@@ -60,7 +60,8 @@ class TrainConfig:
         clip: Largest norm of all gradients together.
         valid_share: Newest share of the training events that epochs are judged on, in [0, 1);
             0 trains all epochs.
-        patience: Epochs without a better judgement after which training stops.
+        patience: Epochs without a better judgement after which training stops. The learning rate is
+            still high then: a run of all ``epochs`` takes longer and may end much better.
         refit: After the judgement, train afresh on everything for the best number of epochs;
             without it the newest slice is never learned, nor are the items that are new in it.
         max_valid_targets: Judge on at most so many targets; from 100,000 items on on fewer, so that
