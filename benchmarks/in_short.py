@@ -126,7 +126,7 @@ LINES = (
     Line(
         "items that speak: ml-latest-2k, NDCG@10, the encoder alone",
         "content",
-        ("ml-latest-2k", "| all ·", "ids and content, encoder alone"),
+        ("ml-latest-2k", "| all ·", "ids and content, encoder alone, mean of"),
         "{ndcg@10:.4f}, {gain_over_ids_only:+.0%} over ids only",
     ),
     Line(
