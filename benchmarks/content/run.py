@@ -122,8 +122,6 @@ def fit_one(log: Described, name: str, seed: int, store: Path, dirty: bool) -> N
     said = {
         "train_seconds": seconds,
         "peak_mb": peak_mb(),
-        "command": f"python -m benchmarks.content.run DATA/{log.data}"
-        + (" --alone only --tuned" if TUNED in name else ""),
         "commit": commit(dirty=dirty),  # of the tree as it is now, not as it may be later
         "machine": machine(),
         "date": datetime.now(UTC).strftime("%Y-%m-%dT%H:%MZ"),
@@ -186,9 +184,15 @@ def rows_of(data: str, arguments: argparse.Namespace) -> list[Row]:
             rows.append({
                 "data": data, "protocol": PROTOCOL.format(part=part), "model": name, "seed": seed,
                 "request_time": None if name == CATEGORIES else "unknown", "metrics": metrics,
-                "n_targets": int(chosen.sum()), **said,
+                "n_targets": int(chosen.sum()), **said, "command": command_of(data, name),
             })  # fmt: skip
     return rows + (across_seeds(data, kept, arguments) if len(arguments.seeds) > 1 else [])
+
+
+def command_of(data: str, name: str) -> str:
+    """Spell the command that fits a model."""
+    flags = (" --alone only" if ALONE in name else "") + (" --tuned" if TUNED in name else "")
+    return f"python -m benchmarks.content.run DATA/{data}{flags}"
 
 
 def ids_beside(name: str) -> str:
@@ -225,7 +229,8 @@ def across_seeds(data: str, kept: Any, arguments: argparse.Namespace) -> list[Ro
                 "data": data, "protocol": PROTOCOL.format(part=part), "seed": None,
                 "model": f"{name}, mean of {len(arguments.seeds)} seeds",
                 "request_time": "unknown", "metrics": metrics, "n_targets": int(chosen.sum()),
-                **{key: made[key] for key in ("command", "commit", "machine", "date")},
+                "command": command_of(data, name),
+                **{key: made[key] for key in ("commit", "machine", "date")},
             })  # fmt: skip
     return rows
 

@@ -182,7 +182,7 @@ def test_readers_learn_before_the_encoder_does(tiny_bert: Path, tmp_path: Path) 
 def test_time_left_knows_that_readers_alone_are_quicker(
     tiny_bert: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A clock that ticks once a batch: a pass of readers of n batches, then two of 3 n each."""
+    """By a clock that ticks once a batch; a pass of all is reckoned as three of readers alone."""
     monkeypatch.setattr(module, "time", SimpleNamespace(perf_counter=count(0.0).__next__))
     left: dict[int, tuple[float, int]] = {}
     pretrain_text(
