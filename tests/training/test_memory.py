@@ -13,7 +13,7 @@ from recency.nn.inputs import InputConfig
 from recency.nn.model import SequenceModel
 from recency.nn.powers import CHUNK, KEPT_CELLS
 from recency.nn.recurrent import GRU
-from recency.training import loop, memory
+from recency.training import loop, memory, teacher
 from recency.training.choices import settle
 from recency.training.config import TrainConfig
 from recency.training.memory import Need, free_bytes, loss_bytes, refuse_too_large, step_need
@@ -93,7 +93,7 @@ def test_a_refused_allocation_becomes_advice(fault, new_model, histories, config
     def full(*_: object) -> None:
         raise fault
 
-    monkeypatch.setattr(loop._Run, "_run_batch", full)
+    monkeypatch.setattr(teacher.Teacher, "teach", full)
     with pytest.raises(RecencyError, match="ran out of memory.*lower TrainConfig\\(tokens"):
         loop.train(new_model(), histories, config)
 

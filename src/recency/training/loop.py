@@ -10,7 +10,6 @@ checkpoint therefore ends, on a CPU, with the very bits of a run that was not.
 """
 
 import logging
-import math
 import time
 from dataclasses import replace
 from typing import Any
@@ -19,19 +18,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recency.data.batches import TrainingBatch, TrainingWindows
+from recency.data.batches import TrainingWindows
 from recency.data.histories import Histories
 from recency.errors import TrainingDivergedError
 from recency.nn.evidence import EvidenceTable
-from recency.nn.inputs import Tensors
-from recency.nn.learned_features import renew, study
-from recency.nn.losses import Sample
+from recency.nn.learned_features import renew
 from recency.nn.model import SequenceModel
-from recency.nn.powers import half_softmax
-from recency.training.augmentation import Augmenter
-from recency.training.balance import Balance
 from recency.training.calibration import settle_heads, take_curves
-from recency.training.carrying import CarriedStates, carries
+from recency.training.carrying import carries
 from recency.training.checkpoints import RunState, load_run, run_key, save_run, weights_of
 from recency.training.choices import settle
 from recency.training.config import (
@@ -41,14 +35,11 @@ from recency.training.config import (
     TrainingResult,
     TrainingStep,
 )
-from recency.training.contrast import ContrastLoss
-from recency.training.head_lessons import HeadLessons, clip_apart
 from recency.training.laps import lap
 from recency.training.memory import free_bytes, refuse_too_large, step_need
-from recency.training.negatives import Sampler
 from recency.training.plan import Plan, plan_training
-from recency.training.row_optimizer import RowAdamW, lent_rows
 from recency.training.schedule import learning_rate, make_optimizer
+from recency.training.teacher import Teacher
 from recency.training.tracking.facts import end_facts, run_facts
 from recency.training.tracking.trackers import Trackers, Tracking, tracked, trackers_of
 from recency.training.trial import Trial
@@ -131,7 +122,6 @@ class _Run:
     ) -> None:
         self.model, self.plan, self.config, self.seed = model, plan, config, seed
         self.progress, self.tracking, self.key = progress, tracking, key
-        self.device = model.bias.device
         self.evidence = evidence_for(model, plan.everything.histories)
         self.trial: Trial | None = None
         self.first = weights_of(model)  # each stage starts from them
@@ -148,7 +138,7 @@ class _Run:
             if found is not None:
                 self.state, self.best = found
                 for record in self.state.history:
-                    self.tracking.epoch(record, learning_rate(config, record.epoch))
+                    self.tracking.epoch(record, learning_rate(self.config, record.epoch))
         if plan.older is None:
             self._run_stage("train", plan.everything, config.epochs)
             return
@@ -183,18 +173,13 @@ class _Run:
             state.stage, state.epoch = stage, 0
             self.model.load_state_dict(self.first)
             self.optimizer = make_optimizer(self.model, self.config)
-        self.balance = Balance(self.model.domains, windows)
-        self.augmenter = Augmenter(self.config.augmentation, windows)
-        self.contrast = ContrastLoss(self.config.contrast, windows)
-        self.sampler = Sampler(self.config, windows, self.model.n_items, self.device)
-        joint, until = self.config.heads == "joint", self.plan.cut if search else None
-        lent = isinstance(self.optimizer, RowAdamW)
-        self.heads = HeadLessons(self.model, windows, joint=joint, until=until, lent=lent)
+        until = self.plan.cut if search else None
+        teacher = Teacher(self.model, self.config, windows, self.optimizer, self.evidence, until)
         while state.epoch < epochs:
             if search and state.epoch - state.best_epoch >= self.config.patience:
                 break
             began = time.perf_counter()
-            loss = self._run_epoch(windows, epochs)
+            loss = self._run_epoch(teacher, windows, epochs)
             seconds = time.perf_counter() - began
             lap("epoch")
             valid = self._judge() if search else None
@@ -208,7 +193,7 @@ class _Run:
             n_targets = windows.n_targets
             self._remember(EpochRecord(stage, state.epoch, loss, valid, seconds, n_targets))
 
-    def _run_epoch(self, windows: TrainingWindows, epochs: int) -> float:
+    def _run_epoch(self, teacher: Teacher, windows: TrainingWindows, epochs: int) -> float:
         """Learn from every target once; give the mean loss."""
         epoch = self.state.epoch
         words = np.random.SeedSequence((self.seed, epoch)).generate_state(3, np.uint64)
@@ -218,96 +203,32 @@ class _Run:
             np.random.default_rng(words[1]),
             carried=carries(self.model, self.config),
         )
-        self.states = CarriedStates(self.model, batches)
         varied = np.random.default_rng(words[2])
-        self.heads.begin(epoch + 1)
-        renew(self.model, epoch)
-        self.model.train()
-        n_targets = windows.n_targets * self.balance.growth
+        teacher.begin(epoch, batches)
+        n_targets = windows.n_targets * teacher.growth
         total, began = 0.0, time.perf_counter()
         for index, part in enumerate(batches):
             lr = learning_rate(self.config, epoch + (index + 1) / len(batches))
-            part = self.balance.draw(part, varied)
             # Every target counts the same, whatever the size of its batch.
-            weight = len(part.targets) * len(batches) / n_targets
-            shown = self.augmenter.augment(part, varied)
-            loss, norm = self._run_batch(shown, lr, weight, varied)
+            taught = teacher.teach(part, lr, len(batches) / n_targets, varied)
             step = TrainingStep(
                 stage=self.state.stage,
                 epoch=epoch + 1,
                 epochs=epochs,
                 step=index + 1,
                 steps=len(batches),
-                loss=loss,
+                loss=taught.loss,
                 lr=lr,
                 eta=(time.perf_counter() - began)
                 * ((epochs - epoch) * len(batches) / (index + 1) - 1),
                 valid=self.state.history[-1].valid if self.state.history else None,
             )
-            if not math.isfinite(loss + norm):
-                raise TrainingDivergedError(_diverged(step, norm))
-            total += loss * len(part.targets)
+            if not taught.finite:
+                raise TrainingDivergedError(_diverged(step, taught.norm))
+            total += taught.loss * taught.n_targets
             if self.progress is not None:
                 self.progress(step)
         return total / n_targets
-
-    def _run_batch(
-        self, part: TrainingBatch, lr: float, weight: float, rng: np.random.Generator
-    ) -> tuple[float, float]:
-        """Learn from one batch; give its mean loss and the norm of its gradients."""
-        targets = torch.from_numpy(part.targets).to(self.device)
-        batch = Tensors.from_batch(part.batch, self.device)
-        lap("reading", len(part.targets))
-        sample = self.sampler.draw(targets)
-        study(self.model, batch.items, targets, *([] if sample is None else [sample.items]))
-        self.heads.read_ahead(part)
-        with lent_rows(self.optimizer, self.model, batch, targets, sample) as (read, drawn):
-            loss, beside = self._losses(part, read, targets, drawn, rng)
-            self.optimizer.zero_grad(set_to_none=True)
-            torch.autograd.backward((loss + beside) * weight)
-            lap("backward")
-            norm = clip_apart(self.model, self.config.clip)
-            told = float(loss.detach()), float(norm)
-            lap("clipping")
-            if math.isfinite(sum(told)):
-                for group in self.optimizer.param_groups:
-                    group["lr"] = lr * group["pace"]
-                self.optimizer.step()
-        lap("optimiser")
-        return told
-
-    def _losses(
-        self,
-        part: TrainingBatch,
-        batch: Tensors,
-        targets: Tensor,
-        sample: Sample | None,
-        rng: np.random.Generator,
-    ) -> tuple[Tensor, Tensor]:
-        """Give the mean loss of a batch, and what is added to it."""
-        rows, sources, last_times, at = (
-            torch.from_numpy(cells).to(self.device)
-            for cells in (part.rows, part.sources, part.last_times, part.at)
-        )
-        half = self.config.precision == "bf16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=half):
-            outputs, after = self.model(batch, self.states.before(part))
-            self.states.keep(part, after)
-            asked = outputs[rows, sources]
-            queries = self.model.ask(asked, last_times, at)
-            beside = self.contrast.of(self.model, outputs, part, rng)
-        lap("output")
-        given = None
-        if self.evidence is not None:
-            given = self.evidence.of(part.positions, self.device)
-            lap("evidence")
-        with half_softmax(self.config.precision != "fp32"):
-            loss = self.model.domain_loss(queries, targets, sample, given)
-        lap("loss")
-        own = targets if sample is None else sample.places(targets)
-        beside = beside + self.heads.loss(asked, part, own)
-        lap("heads")
-        return loss, beside
 
     def _judge(self) -> float:
         assert self.plan.newest is not None and self.plan.arrivals is not None
