@@ -114,10 +114,36 @@ def test_without_a_refit_the_best_epoch_is_kept(new_model, histories, config):
 
 
 def test_the_search_stops_when_judgements_no_longer_rise(new_model, histories, config):
-    result = train(new_model(), histories, replace(config, epochs=40, patience=2, refit=False))
+    hot = replace(config, epochs=40, patience=2, cooling=0, refit=False)
+    result = train(new_model(), histories, hot)
     judged = [epoch.valid or 0.0 for epoch in result.history]
     assert len(judged) == result.epochs + 2 < 40
     assert result.valid == max(judged) >= max(judged[result.epochs :])
+
+
+def test_the_rate_falls_from_the_best_weights_once_patience_is_out(new_model, histories, config):
+    hasty = replace(config, lr=0.1, epochs=40, patience=2, cooling=3)
+    seen: list[TrainingStep] = []
+    model = new_model()
+    result = train(model, histories, hasty, progress=seen.append)
+    search, cooling = ([e for e in result.history if e.stage == s] for s in ("search", "cooling"))
+    best = len(search) - 2
+    assert [e.epoch for e in cooling] == [best + 1, best + 2, best + 3]
+    assert cooling[0].loss < search[best].loss  # of the same batches, from the same weights
+    judged = {e.epoch: e.valid or 0.0 for e in [search[best - 1], *cooling]}
+    assert result.valid == max(judged.values()) and judged[result.epochs] == result.valid
+    rates = {(s.stage, s.epoch): s.lr for s in seen}  # at the end of each epoch
+    fall = [rates["search", best], *(rates["cooling", e.epoch] for e in cooling)]
+    assert np.diff(fall) == pytest.approx((5e-3 - fall[0]) / 3) and fall[-1] == pytest.approx(5e-3)
+    refit = [e.epoch for e in result.history if e.stage == "refit"]
+    assert refit == list(range(1, result.epochs + 1)) and result.epochs > best
+    for epoch in refit:
+        assert rates["refit", epoch] == rates["search" if epoch <= best else "cooling", epoch]
+
+
+def test_a_search_that_runs_out_of_epochs_has_cooled_already(new_model, histories, config):
+    result = train(new_model(), histories, replace(config, epochs=2, patience=2))
+    assert {epoch.stage for epoch in result.history} == {"search", "refit"}
 
 
 def test_the_refit_learns_everything_afresh_for_the_best_number_of_epochs(
@@ -241,13 +267,16 @@ def stop_at(stage: str, epoch: int, step: int = 2):
 
 
 @pytest.mark.parametrize(
-    ("stage", "epoch"), [("search", 1), ("search", 4), ("refit", 1), ("refit", 3)]
+    ("stage", "past"),
+    [("search", 1), ("search", 3), ("cooling", 1), ("cooling", 3), ("refit", 1), ("refit", 3)],
 )
 def test_a_stopped_run_goes_on_to_the_very_same_bits(
-    new_model, histories, config, tmp_path, stage, epoch
+    new_model, histories, config, tmp_path, stage, past
 ):
+    config = replace(config, lr=0.1, epochs=40, patience=2, cooling=3)
     straight, stopped = new_model(), new_model()
     whole = train(straight, histories, config)
+    epoch = [e.epoch for e in whole.history if e.stage == stage][past - 1]
     kept = replace(config, checkpoint_dir=tmp_path)
     with pytest.raises(StoppedError):
         train(stopped, histories, kept, progress=stop_at(stage, epoch))

@@ -32,6 +32,15 @@ def test_the_learning_rate_by_hand():
     assert learning_rate(config, 12.0) == pytest.approx(0.05)
 
 
+def test_cooling_leaves_the_cosine_in_a_line():
+    config = TrainConfig(epochs=11, warmup=1.0, lr=1.0, cooling=2)
+    assert learning_rate(config, 3.0, cooled_from=6) == learning_rate(config, 3.0)
+    assert learning_rate(config, 6.0, cooled_from=6) == pytest.approx(0.525)
+    assert learning_rate(config, 7.0, cooled_from=6) == pytest.approx((0.525 + 0.05) / 2)
+    assert learning_rate(config, 8.0, cooled_from=6) == pytest.approx(0.05)
+    assert learning_rate(config, 9.0, cooled_from=6) == pytest.approx(0.05)
+
+
 def test_no_warm_up_and_nothing_but_warm_up_are_possible():
     assert learning_rate(TrainConfig(warmup=0.0, lr=1.0, epochs=1), 0.0) == 1.0
     assert learning_rate(TrainConfig(warmup=2.0, lr=1.0, epochs=1), 1.0) == 0.5

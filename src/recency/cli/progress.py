@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _STAGES = {
     "search": "Training, judged on the newest slice",
+    "cooling": "Cooling from the best",
     "refit": "Training afresh on everything",
     "train": "Training",
     "pretrain": "Pre-training",

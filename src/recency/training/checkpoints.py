@@ -115,6 +115,7 @@ class RunState:
         best_epoch: The best judged so far, 0 before the first.
         best: Its judgement.
         history: Every epoch.
+        cooled_from: The epoch whose weights were cooled from, None before.
     """
 
     stage: str = ""
@@ -122,6 +123,7 @@ class RunState:
     best_epoch: int = 0
     best: float | None = None
     history: list[EpochRecord] = field(default_factory=list)
+    cooled_from: int | None = None
 
     @classmethod
     def from_json(cls, facts: Facts) -> "RunState":

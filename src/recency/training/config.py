@@ -37,7 +37,7 @@ class TrainConfig:
     """Choose how a model is trained.
 
     Attributes:
-        epochs: Most passes over the training targets.
+        epochs: Most passes over the training targets, those of cooling left out.
         max_len: Most events a window; see `recency.data.batches`.
         carried: Read a long history in windows that hand their state on, where the encoder can, so
             that no event is read twice an epoch; else, and without it, windows overlap by half.
@@ -60,8 +60,9 @@ class TrainConfig:
         clip: Largest norm of all gradients together.
         valid_share: Newest share of the training events that epochs are judged on, in [0, 1);
             0 trains all epochs.
-        patience: Epochs without a better judgement after which training stops. The learning rate is
-            still high then: a run of all ``epochs`` takes longer and may end much better.
+        patience: Epochs without a better judgement after which the search for the best ends.
+        cooling: Epochs over which the learning rate, still high then, falls to 5 % from the best
+            weights on; 0 keeps these as they are. A refit takes the same way.
         refit: After the judgement, train afresh on everything for the best number of epochs;
             without it the newest slice is never learned, nor are the items that are new in it.
         max_valid_targets: Judge on at most so many targets; from 100,000 items on on fewer, so that
@@ -96,6 +97,7 @@ class TrainConfig:
     clip: float = 5.0
     valid_share: float = 0.1
     patience: int = 4
+    cooling: int = 3
     refit: bool = True
     max_valid_targets: int = 20_000
     augmentation: Augmentation = Augmentation()
@@ -114,7 +116,8 @@ class TrainConfig:
         raise_all(self._faults(), ConfigError)
 
     def _faults(self) -> list[str]:
-        least = {"epochs": 1, "max_len": 2, "patience": 1, "max_valid_targets": 1}
+        whole = ("epochs", "max_len", "patience", "cooling", "max_valid_targets")
+        least = dict(zip(whole, (1, 2, 1, 0, 1), strict=True))
         if self.tokens is not None:
             least["tokens"] = 1
         if self.negatives != "auto":
@@ -199,8 +202,9 @@ class TrainingStep:
     """Tell where training is; handed to the progress callback after every batch.
 
     Attributes:
-        stage: ``"search"`` (judged on the newest slice), ``"refit"`` (on everything, afterwards) or
-            ``"train"`` (on everything, with nothing to judge on).
+        stage: ``"search"`` (judged on the newest slice), ``"cooling"`` (on from its best, judged
+            too), ``"refit"`` (on everything, afterwards) or ``"train"`` (on everything, with
+            nothing to judge on).
         epoch: 1, 2, …
         epochs: Most epochs of this stage.
         step: Batch within the epoch: 1, 2, …

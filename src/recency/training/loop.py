@@ -1,9 +1,11 @@
 """The training loop: plain PyTorch, visible from end to end.
 
-Training has up to two stages. In the *search* stage the newest slice of the training time is held
-back and every epoch is judged on it; training stops when judgements no longer rise. In the *refit*
-stage the model starts afresh from the weights it came with and learns everything, for the best
-number of epochs and under the same schedule, since the newest events matter most.
+Training has up to three stages. In the *search* stage the newest slice of the training time is held
+back and every epoch is judged on it, until judgements no longer rise. What is learned at low rates
+comes last, so from the best weights on the learning rate falls in a few epochs of *cooling*, judged
+likewise. In the *refit* stage the model starts afresh from the weights it came with and learns
+everything, for the best number of epochs and under the same schedule, since the newest events
+matter most.
 
 All randomness follows from the seed and the epoch. A run that was stopped and goes on from its
 checkpoint therefore ends, on a CPU, with the very bits of a run that was not.
@@ -138,12 +140,16 @@ class _Run:
             if found is not None:
                 self.state, self.best = found
                 for record in self.state.history:
-                    self.tracking.epoch(record, learning_rate(self.config, record.epoch))
+                    self.tracking.epoch(record, self._rate(record.stage, record.epoch))
         if plan.older is None:
             self._run_stage("train", plan.everything, config.epochs)
             return
-        if self.state.stage != "refit":
+        if self.state.stage in ("", "search"):
             self._run_stage("search", plan.older, config.epochs)
+            if config.cooling and self.state.epoch - self.state.best_epoch >= config.patience:
+                self.state.cooled_from = self.state.best_epoch
+        if self.state.stage != "refit" and self.state.cooled_from is not None:
+            self._run_stage("cooling", plan.older, self.state.cooled_from + config.cooling)
         if self.state.stage != "refit":
             self.best, self.notes = settle_heads(self.model, self.plan, self.best)
         if config.refit:
@@ -168,21 +174,19 @@ class _Run:
         )
 
     def _run_stage(self, stage: str, windows: TrainingWindows, epochs: int) -> None:
-        state, search = self.state, stage == "search"
+        state, judged = self.state, stage in ("search", "cooling")
         if state.stage != stage:
-            state.stage, state.epoch = stage, 0
-            self.model.load_state_dict(self.first)
-            self.optimizer = make_optimizer(self.model, self.config)
-        until = self.plan.cut if search else None
+            self._enter(stage)
+        until = self.plan.cut if judged else None
         teacher = Teacher(self.model, self.config, windows, self.optimizer, self.evidence, until)
         while state.epoch < epochs:
-            if search and state.epoch - state.best_epoch >= self.config.patience:
+            if stage == "search" and state.epoch - state.best_epoch >= self.config.patience:
                 break
             began = time.perf_counter()
             loss = self._run_epoch(teacher, windows, epochs)
             seconds = time.perf_counter() - began
             lap("epoch")
-            valid = self._judge() if search else None
+            valid = self._judge() if judged else None
             lap("judging")
             state.epoch += 1
             if valid is not None and (state.best is None or valid > state.best):
@@ -192,6 +196,24 @@ class _Run:
                 self.model.experts.trust.zero_()  # the gate learns without it
             n_targets = windows.n_targets
             self._remember(EpochRecord(stage, state.epoch, loss, valid, seconds, n_targets))
+
+    def _enter(self, stage: str) -> None:
+        """Put weights, optimizer and count where a stage begins."""
+        self.state.stage = stage
+        if stage == "cooling":  # the optimizer remembers the gradients it has seen
+            self.state.epoch = self.state.best_epoch
+            self.model.load_state_dict(self.best)
+            if self.model.experts is not None:
+                self.model.experts.trust.zero_()
+            return
+        self.state.epoch = 0
+        self.model.load_state_dict(self.first)
+        self.optimizer = make_optimizer(self.model, self.config)
+
+    def _rate(self, stage: str, epoch: float) -> float:
+        """Give the learning rate of a stage after so many epochs."""
+        cooled = None if stage == "search" else self.state.cooled_from
+        return learning_rate(self.config, epoch, cooled)
 
     def _run_epoch(self, teacher: Teacher, windows: TrainingWindows, epochs: int) -> float:
         """Learn from every target once; give the mean loss."""
@@ -208,7 +230,7 @@ class _Run:
         n_targets = windows.n_targets * teacher.growth
         total, began = 0.0, time.perf_counter()
         for index, part in enumerate(batches):
-            lr = learning_rate(self.config, epoch + (index + 1) / len(batches))
+            lr = self._rate(self.state.stage, epoch + (index + 1) / len(batches))
             # Every target counts the same, whatever the size of its batch.
             taught = teacher.teach(part, lr, len(batches) / n_targets, varied)
             step = TrainingStep(
@@ -242,7 +264,7 @@ class _Run:
     def _remember(self, record: EpochRecord) -> None:
         """Keep what an epoch told, and where the run is, for people and for a restart."""
         self.state.history.append(record)
-        self.tracking.epoch(record, learning_rate(self.config, record.epoch))
+        self.tracking.epoch(record, self._rate(record.stage, record.epoch))
         log.info(
             "%s epoch %d: loss %.4f, ndcg@10 %s",
             record.stage,

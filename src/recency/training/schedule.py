@@ -54,10 +54,19 @@ def _groups(parameters: list[nn.Parameter], decay: float, pace: float) -> list[d
     return [{"params": part, "weight_decay": one, "pace": pace} for one, part in kinds]
 
 
-def learning_rate(config: TrainConfig, epoch: float) -> float:
-    """Give the learning rate after so many epochs, whole or broken: a rise, then a cosine."""
+def learning_rate(config: TrainConfig, epoch: float, cooled_from: int | None = None) -> float:
+    """Give the learning rate after so many epochs, whole or broken: a rise, then a cosine.
+
+    Args:
+        config: Settings.
+        epoch: 0 at the start.
+        cooled_from: From this epoch on it falls in a line instead, within ``config.cooling``.
+    """
+    low = config.lr * LAST
+    if cooled_from is not None and epoch > cooled_from:
+        left = max(0.0, 1 - (epoch - cooled_from) / config.cooling)
+        return low + (learning_rate(config, cooled_from) - low) * left
     if epoch < config.warmup:
         return config.lr * epoch / config.warmup
     gone = (epoch - config.warmup) / max(config.epochs - config.warmup, 1e-9)
-    wave = (1 + math.cos(math.pi * min(gone, 1.0))) / 2
-    return config.lr * (LAST + (1 - LAST) * wave)
+    return low + (config.lr - low) * (1 + math.cos(math.pi * min(gone, 1.0))) / 2

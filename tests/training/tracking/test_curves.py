@@ -50,9 +50,33 @@ def test_the_picture_tells_stages_apart_and_marks_the_best_epoch(texts):
     assert Image.open(io.BytesIO(picture)).size == (1320, 552)
     for said in ("Tide, 64 wide", "9 events", "Loss", "NDCG@10", "best after epoch 2", "0.2000"):
         assert said in texts
-    assert "search, on the older part" in texts and "refit, on everything" in texts
+    assert "search, on the older part" in texts and "refit, on all" in texts
     colors = {tuple(pixel) for row in imread(io.BytesIO(picture))[:, :, :3] for pixel in row}
     assert len(colors) > 100  # ink, accent, grey, and their edges
+
+
+def test_cooling_leaves_the_search_at_its_best(monkeypatch):
+    from matplotlib.axes import Axes
+
+    drawn = []
+    plot = Axes.plot
+
+    def noted(axes, x, y, **style):
+        drawn.append((list(x), list(y), style.get("linestyle")))
+        return plot(axes, x, y, **style)
+
+    monkeypatch.setattr(Axes, "plot", noted)
+    cooling = [
+        (EpochRecord("cooling", 3, 3.4, 0.25, 1.0, 1_000), 0.01),
+        (EpochRecord("cooling", 4, 3.3, 0.22, 1.0, 1_000), 0.01),
+    ]
+    curves_picture([*SEARCH, *cooling, *REFIT], "Tide", "")
+    search, broken, refit, judged, cooled, best = drawn
+    assert [line[2] == "-" for line in drawn[:5]] == [True, False, True, True, False]
+    assert broken[:2] == ([2, 3, 4], [4.0, 3.4, 3.3])
+    assert judged[:2] == ([1, 2, 3], [0.10, 0.20, 0.15])
+    assert cooled[:2] == ([2, 3, 4], [0.20, 0.25, 0.22])
+    assert search[0] == [1, 2, 3] and refit[0] == [1] and best[:2] == ([3], [0.25])
 
 
 def test_a_run_without_a_judgement_shows_its_loss_alone(texts):

@@ -16,7 +16,7 @@ from recency.errors import ConfigError
 from recency.training.config import EpochRecord
 from recency.training.tracking.facts import Facts, flat
 
-STAGES = ("train", "search", "refit")
+STAGES = ("train", "search", "cooling", "refit")
 PROJECT = "recency"  # the name under which runs are gathered
 
 

@@ -1,8 +1,8 @@
 """Curves: every epoch of a run as a table, and as a picture of loss and judgement.
 
 Colours and manners are those of the picture of a log: one ink for what led to the choice, the
-accent for the choice itself. A refit starts afresh; it lies under the search as a broad grey line,
-since the two often run together.
+accent for the choice itself. Cooling leaves the search at its best as a broken line. A refit starts
+afresh; it lies under both as a broad grey line, since they often run together.
 """
 
 import io
@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 
 Epochs = Sequence[tuple[EpochRecord, float]]  # with the learning rate at the end of each
 
-_STAGES = {"search": "search, on the older part", "refit": "refit, on everything", "train": "train"}
+_STAGES = {
+    "search": "search, on the older part",
+    "cooling": "┄ cooling",
+    "refit": "refit, on all",
+    "train": "train",
+}
 _GREY, _LIGHT = "#8d9aa2", "#c6cfd4"
 _COLUMNS = {
     "stage": pl.String,
@@ -78,9 +83,8 @@ def curves_picture(epochs: Epochs, title: str, caption: str) -> bytes:
 def _losses(axes: "Axes", epochs: Epochs) -> None:
     _style(axes, "Loss", max(e.epoch for e, _ in epochs))
     said = _caption(axes, "nats a target:", MUTED)
-    for stage in dict.fromkeys(e.stage for e, _ in epochs):  # in the order of the run
-        found = [e for e, _ in epochs if e.stage == stage]
-        _line(axes, [e.epoch for e in found], [e.loss for e in found], under=stage == "refit")
+    for stage, found in _lines([e for e, _ in epochs]).items():
+        _line(axes, [e.epoch for e in found], [e.loss for e in found], stage)
         said = _caption(axes, _STAGES[stage], _GREY if stage == "refit" else INK, after=said)
 
 
@@ -90,7 +94,8 @@ def _judgements(axes: "Axes", judged: Sequence[EpochRecord], last: int) -> None:
     _style(axes, "NDCG@10", last)
     said = _caption(axes, "on the newest slice,", MUTED)
     _caption(axes, f"best after epoch {judged[best].epoch}", ACCENT, after=said)
-    _line(axes, [e.epoch for e in judged], values)
+    for stage, found in _lines(judged).items():
+        _line(axes, [e.epoch for e in found], [float(e.valid or 0.0) for e in found], stage)
     x, y = judged[best].epoch, values[best]
     axes.axvline(x, color=ACCENT, linewidth=1.2, alpha=0.5, zorder=1)
     axes.plot([x], [y], marker="o", color=ACCENT, markersize=8, zorder=5)
@@ -102,12 +107,23 @@ def _judgements(axes: "Axes", judged: Sequence[EpochRecord], last: int) -> None:
     axes.margins(y=0.18)
 
 
-def _line(axes: "Axes", x: Sequence[int], y: Sequence[float], under: bool = False) -> None:
+def _lines(epochs: Sequence[EpochRecord]) -> dict[str, list[EpochRecord]]:
+    """Part epochs into a line a stage, in the order of the run; cooling begins where it left."""
+    lines: dict[str, list[EpochRecord]] = {}
+    for one in epochs:
+        lines.setdefault(one.stage, []).append(one)
+    if cooling := lines.get("cooling"):
+        lines["cooling"] = [e for e in lines["search"] if e.epoch == cooling[0].epoch - 1] + cooling
+    return lines
+
+
+def _line(axes: "Axes", x: Sequence[int], y: Sequence[float], stage: str) -> None:
+    under = stage == "refit"
     color, width, size, order = (_LIGHT, 6.0, 6.0, 2) if under else (INK, 2.0, 4.0, 3)
-    marker = "o" if len(x) <= 40 else ""
+    marker, style = "o" if len(x) <= 40 else "", (0, (2, 1.5)) if stage == "cooling" else "-"
     axes.plot(
-        x, y, color=color, linewidth=width, marker=marker, markersize=size, zorder=order,
-        solid_capstyle="round",
+        x, y, color=color, linewidth=width, linestyle=style, marker=marker, markersize=size,
+        zorder=order,
     )  # fmt: skip
 
 
