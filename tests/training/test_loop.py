@@ -11,6 +11,7 @@ import torch
 from recency.data.histories import Histories
 from recency.errors import ConfigError, DataError, FormatError, TrainingDivergedError
 from recency.nn.model import SequenceModel
+from recency.training import loop
 from recency.training.checkpoints import FILE, weights_of
 from recency.training.config import TrainConfig, TrainingStep
 from recency.training.loop import train
@@ -130,15 +131,31 @@ def test_the_rate_falls_from_the_best_weights_once_patience_is_out(new_model, hi
     best = len(search) - 2
     assert [e.epoch for e in cooling] == [best + 1, best + 2, best + 3]
     assert cooling[0].loss < search[best].loss  # of the same batches, from the same weights
-    judged = {e.epoch: e.valid or 0.0 for e in [search[best - 1], *cooling]}
-    assert result.valid == max(judged.values()) and judged[result.epochs] == result.valid
     rates = {(s.stage, s.epoch): s.lr for s in seen}  # at the end of each epoch
     fall = [rates["search", best], *(rates["cooling", e.epoch] for e in cooling)]
     assert np.diff(fall) == pytest.approx((5e-3 - fall[0]) / 3) and fall[-1] == pytest.approx(5e-3)
     refit = [e.epoch for e in result.history if e.stage == "refit"]
-    assert refit == list(range(1, result.epochs + 1)) and result.epochs > best
+    assert refit == list(range(1, best + 4)) and result.epochs == best + 3
     for epoch in refit:
         assert rates["refit", epoch] == rates["search" if epoch <= best else "cooling", epoch]
+
+
+@pytest.mark.parametrize(
+    ("cooled", "refit", "epochs", "valid"),
+    [
+        ((0.9, 0.1, 0.35), True, 5, 0.35),  # no worse than epochs 1 to 3 on average: 1 / 3
+        ((0.9, 0.1, 0.30), True, 2, 0.5),
+        ((0.9, 0.1, 0.35), False, 3, 0.9),
+    ],
+)
+def test_a_refit_cools_to_the_end_unless_that_is_worse_than_around_the_best(
+    new_model, histories, config, monkeypatch, cooled, refit, epochs, valid
+):
+    judgements = iter((0.1, 0.5, 0.4, 0.3, *cooled))
+    monkeypatch.setattr(loop, "validation_ndcg", lambda *_: next(judgements))
+    result = train(new_model(), histories, replace(config, epochs=9, patience=2, refit=refit))
+    assert (result.epochs, result.valid) == (epochs, valid)
+    assert sum(e.stage == "refit" for e in result.history) == (epochs if refit else 0)
 
 
 def test_a_search_that_runs_out_of_epochs_has_cooled_already(new_model, histories, config):

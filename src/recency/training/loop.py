@@ -189,7 +189,7 @@ class _Run:
             valid = self._judge() if judged else None
             lap("judging")
             state.epoch += 1
-            if valid is not None and (state.best is None or valid > state.best):
+            if valid is not None and self._is_best(valid, last=state.epoch == epochs):
                 state.best, state.best_epoch = valid, state.epoch
                 self.best = weights_of(self.model)
             if self.model.experts is not None:
@@ -209,6 +209,20 @@ class _Run:
         self.state.epoch = 0
         self.model.load_state_dict(self.first)
         self.optimizer = make_optimizer(self.model, self.config)
+
+    def _is_best(self, valid: float, last: bool) -> bool:
+        """Tell whether a judgement is the best so far, or the one to go by.
+
+        The best of many epochs was lucky, and a refit does not repeat its luck. So it cools to the
+        end, unless that was judged worse than the epochs around the best were on average.
+        """
+        state = self.state
+        if state.stage == "search" or not self.config.refit:
+            return state.best is None or valid > state.best
+        assert state.cooled_from is not None
+        search = [e for e in state.history if e.stage == "search"]
+        near = [e.valid or 0.0 for e in search if abs(e.epoch - state.cooled_from) <= 1]
+        return last and valid >= sum(near) / len(near)
 
     def _rate(self, stage: str, epoch: float) -> float:
         """Give the learning rate of a stage after so many epochs."""
