@@ -9,6 +9,7 @@ its commit would not say what ran; ``dirty=True`` records the row as such.
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -80,7 +81,7 @@ def command() -> str:
     spec = getattr(main, "__spec__", None)
     name = spec.name.removesuffix(".__main__") if spec else Path(sys.argv[0]).name
     arguments = [_shown(one) if "/" in one else one for one in sys.argv[1:] if one != "--dirty"]
-    return " ".join(["python", *(["-m"] if spec else []), name, *arguments])
+    return shlex.join(["python", *(["-m"] if spec else []), name, *arguments])
 
 
 def commit(*, dirty: bool = False) -> str:

@@ -190,11 +190,13 @@ def _rows(contest: Contest, folder: Path, arguments: argparse.Namespace) -> list
         for (name, seed), found in kept.items()
     ]
     for name in arguments.models:
-        ours = [kept[name, seed] for seed in arguments.seeds]
-        metrics = _plain({**ours[0], "ndcg": _mean(ours)})
         others = [one for one in contest.against.get(name, ()) if one in arguments.models]
-        if others:
-            metrics |= _gain(contest, name, others, kept, arguments.seeds)
+        gain = _gain(contest, name, others, kept, arguments.seeds) if others else {}
+        if len(arguments.seeds) == 1:
+            next(row for row in rows if row["model"] == name)["metrics"] |= gain
+            continue
+        ours = [kept[name, seed] for seed in arguments.seeds]
+        metrics = _plain({**ours[0], "ndcg": _mean(ours)}) | gain
         model = f"{name}, mean of {len(arguments.seeds)} seeds"
         rows.append(_row(contest, folder.name, model, None, metrics))
     return rows
