@@ -155,6 +155,7 @@ def test_a_refit_cools_to_the_end_unless_that_is_worse_than_around_the_best(
     monkeypatch.setattr(loop, "validation_ndcg", lambda *_: next(judgements))
     result = train(new_model(), histories, replace(config, epochs=9, patience=2, refit=refit))
     assert (result.epochs, result.valid) == (epochs, valid)
+    assert [e.epoch for e in result.history if e.chosen][-1] == epochs
     assert sum(e.stage == "refit" for e in result.history) == (epochs if refit else 0)
 
 

@@ -241,6 +241,7 @@ class EpochRecord:
         valid: NDCG@10 on the newest slice, None where nothing was judged.
         seconds: Of learning, judging left out.
         n_targets: How many were learned.
+        chosen: Whether, when it was judged, it became the one to go by.
     """
 
     stage: str
@@ -249,6 +250,7 @@ class EpochRecord:
     valid: float | None
     seconds: float
     n_targets: int = 0
+    chosen: bool = False
 
     @property
     def targets_per_second(self) -> float:

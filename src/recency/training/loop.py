@@ -189,13 +189,14 @@ class _Run:
             valid = self._judge() if judged else None
             lap("judging")
             state.epoch += 1
-            if valid is not None and self._is_best(valid, last=state.epoch == epochs):
+            chosen = valid is not None and self._is_best(valid, last=state.epoch == epochs)
+            if chosen:
                 state.best, state.best_epoch = valid, state.epoch
                 self.best = weights_of(self.model)
             if self.model.experts is not None:
                 self.model.experts.trust.zero_()  # the gate learns without it
             n_targets = windows.n_targets
-            self._remember(EpochRecord(stage, state.epoch, loss, valid, seconds, n_targets))
+            self._remember(EpochRecord(stage, state.epoch, loss, valid, seconds, n_targets, chosen))
 
     def _enter(self, stage: str) -> None:
         """Put weights, optimizer and count where a stage begins."""

@@ -10,8 +10,8 @@ from recency.training.config import EpochRecord
 from recency.training.tracking.curves import curves_picture, curves_table
 
 SEARCH = [
-    (EpochRecord("search", 1, 5.0, 0.10, 2.0, 1_000), 0.01),
-    (EpochRecord("search", 2, 4.0, 0.20, 4.0, 1_000), 0.02),
+    (EpochRecord("search", 1, 5.0, 0.10, 2.0, 1_000, chosen=True), 0.01),
+    (EpochRecord("search", 2, 4.0, 0.20, 4.0, 1_000, chosen=True), 0.02),
     (EpochRecord("search", 3, 3.5, 0.15, 0.0, 1_000), 0.01),
 ]
 REFIT = [(EpochRecord("refit", 1, 4.8, None, 2.0, 1_100), 0.01)]
@@ -48,7 +48,7 @@ def texts(monkeypatch):
 def test_the_picture_tells_stages_apart_and_marks_the_best_epoch(texts):
     picture = curves_picture([*SEARCH, *REFIT], "Tide, 64 wide", "9 events")
     assert Image.open(io.BytesIO(picture)).size == (1320, 552)
-    for said in ("Tide, 64 wide", "9 events", "Loss", "NDCG@10", "best after epoch 2", "0.2000"):
+    for said in ("Tide, 64 wide", "9 events", "Loss", "NDCG@10", "chosen: epoch 2", "0.2000"):
         assert said in texts
     assert "search, on the older part" in texts and "refit, on all" in texts
     colors = {tuple(pixel) for row in imread(io.BytesIO(picture))[:, :, :3] for pixel in row}
@@ -68,15 +68,15 @@ def test_cooling_leaves_the_search_at_its_best(monkeypatch):
     monkeypatch.setattr(Axes, "plot", noted)
     cooling = [
         (EpochRecord("cooling", 3, 3.4, 0.25, 1.0, 1_000), 0.01),
-        (EpochRecord("cooling", 4, 3.3, 0.22, 1.0, 1_000), 0.01),
+        (EpochRecord("cooling", 4, 3.3, 0.19, 1.0, 1_000, chosen=True), 0.01),
     ]
     curves_picture([*SEARCH, *cooling, *REFIT], "Tide", "")
-    search, broken, refit, judged, cooled, best = drawn
+    search, broken, refit, judged, cooled, chosen = drawn
     assert [line[2] == "-" for line in drawn[:5]] == [True, False, True, True, False]
     assert broken[:2] == ([2, 3, 4], [4.0, 3.4, 3.3])
     assert judged[:2] == ([1, 2, 3], [0.10, 0.20, 0.15])
-    assert cooled[:2] == ([2, 3, 4], [0.20, 0.25, 0.22])
-    assert search[0] == [1, 2, 3] and refit[0] == [1] and best[:2] == ([3], [0.25])
+    assert cooled[:2] == ([2, 3, 4], [0.20, 0.25, 0.19])
+    assert search[0] == [1, 2, 3] and refit[0] == [1] and chosen[:2] == ([4], [0.19])
 
 
 def test_a_run_without_a_judgement_shows_its_loss_alone(texts):
@@ -85,7 +85,9 @@ def test_a_run_without_a_judgement_shows_its_loss_alone(texts):
     assert "NDCG@10" not in texts and "train" in texts
 
 
-def test_a_judgement_that_is_the_same_in_all_epochs_marks_the_first(texts):
-    same = [(EpochRecord("search", at, 1.0, 0.0, 1.0, 10), 0.01) for at in range(1, 60)]
+def test_a_judgement_that_is_the_same_in_all_epochs_is_drawn_too(texts):
+    same = [
+        (EpochRecord("search", at, 1.0, 0.0, 1.0, 10, chosen=at == 1), 0.01) for at in range(1, 60)
+    ]
     curves_picture(same, "Tide", "")
-    assert "best after epoch 1" in texts and "0.0000" in texts
+    assert "chosen: epoch 1" in texts and "0.0000" in texts

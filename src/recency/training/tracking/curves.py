@@ -89,20 +89,20 @@ def _losses(axes: "Axes", epochs: Epochs) -> None:
 
 
 def _judgements(axes: "Axes", judged: Sequence[EpochRecord], last: int) -> None:
-    values = [float(e.valid or 0.0) for e in judged]
-    best = max(range(len(judged)), key=values.__getitem__)
+    chosen = [e for e in judged if e.chosen][-1]  # the first epoch is, until a better one comes
     _style(axes, "NDCG@10", last)
     said = _caption(axes, "on the newest slice,", MUTED)
-    _caption(axes, f"best after epoch {judged[best].epoch}", ACCENT, after=said)
+    _caption(axes, f"chosen: epoch {chosen.epoch}", ACCENT, after=said)
     for stage, found in _lines(judged).items():
         _line(axes, [e.epoch for e in found], [float(e.valid or 0.0) for e in found], stage)
-    x, y = judged[best].epoch, values[best]
+    x, y = chosen.epoch, float(chosen.valid or 0.0)
     axes.axvline(x, color=ACCENT, linewidth=1.2, alpha=0.5, zorder=1)
     axes.plot([x], [y], marker="o", color=ACCENT, markersize=8, zorder=5)
     right = x > (1 + last) / 2
     axes.annotate(
-        f"{y:.4f}", (x, y), xytext=(-9 if right else 9, 7), textcoords="offset points", size=11,
-        weight="bold", color=ACCENT, ha="right" if right else "left",
+        f"{y:.4f}", (x, 0.985), xycoords=axes.get_xaxis_transform(), xytext=(-9 if right else 9, 0),
+        textcoords="offset points", size=11, weight="bold", color=ACCENT,
+        ha="right" if right else "left", va="top",
     )  # fmt: skip
     axes.margins(y=0.18)
 
