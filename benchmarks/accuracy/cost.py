@@ -82,7 +82,8 @@ def trained(name: str, folder: Path, epochs: int) -> Row:
     result = model.training_result
     assert result is not None
     best = max(epoch.valid or 0.0 for epoch in result.history)
-    near = next(e.epoch for e in result.history if (e.valid or 0.0) >= NEAR * best)
+    judged = enumerate(result.history, start=1)
+    near = next(n for n, epoch in judged if (epoch.valid or 0.0) >= NEAR * best)
     return {
         "data": folder.name,
         "protocol": f"{split.text} · at most {epochs} epochs, judged on the newest tenth",

@@ -112,7 +112,7 @@ class RunState:
     Attributes:
         stage: The stage begun last, empty before the first.
         epoch: Epochs of this stage that are done.
-        best_epoch: The best judged so far, 0 before the first.
+        best_epoch: The one to go by so far, judged best but for a cooled one; 0 before the first.
         best: Its judgement.
         history: Every epoch.
         cooled_from: The epoch whose weights were cooled from, None before.

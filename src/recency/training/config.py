@@ -61,10 +61,10 @@ class TrainConfig:
         valid_share: Newest share of the training events that epochs are judged on, in [0, 1);
             0 trains all epochs.
         patience: Epochs without a better judgement after which the search for the best ends.
-        cooling: Epochs over which the learning rate, still high then, falls to 5 % from the best
-            weights on; 0 keeps these as they are. A refit goes this way to its end, unless that was
-            judged worse than the epochs around the best.
-        refit: After the judgement, train afresh on everything for the best number of epochs;
+        cooling: Epochs over which the learning rate, still high when patience is out, falls to 5 %
+            from the best weights on; 0 keeps these as they are. A refit goes this way to its end,
+            unless that was judged worse than the epochs around the best.
+        refit: After the judgement, train afresh on everything for the chosen number of epochs;
             without it the newest slice is never learned, nor are the items that are new in it.
         max_valid_targets: Judge on at most so many targets; from 100,000 items on on fewer, so that
             a judgement takes seconds.

@@ -47,9 +47,9 @@ def train_guarded(
     model.load_state_dict(first)
     joint = replace(config, checkpoint_dir=_within(config, "joint"))
     together = train(model, histories, joint, **settings)
-    assert together.valid is not None
-    said = f"NDCG@10 {together.valid:.4f} with heads joint, {alone.valid:.4f} apart"
-    if together.valid >= (1 - config.guard) * alone.valid:
+    joint_best, apart_best = _best(together), _best(alone)
+    said = f"NDCG@10 {joint_best:.4f} with heads joint, {apart_best:.4f} apart"
+    if joint_best >= (1 - config.guard) * apart_best:
         return replace(together, choices=(*together.choices, f"heads joint: {said}"))
     model.load_state_dict(kept)
     note = (
@@ -58,6 +58,11 @@ def train_guarded(
     )
     log.warning(note)
     return replace(alone, notes=(*alone.notes, note))
+
+
+def _best(result: TrainingResult) -> float:
+    """Give the best judgement of all: that which was chosen may be of another kind in each."""
+    return max(epoch.valid or 0.0 for epoch in result.history)
 
 
 def _within(config: TrainConfig, name: str) -> Path | None:

@@ -4,7 +4,7 @@ Training has up to three stages. In the *search* stage the newest slice of the t
 back and every epoch is judged on it, until judgements no longer rise. What is learned at low rates
 comes last, so from the best weights on the learning rate falls in a few epochs of *cooling*, judged
 likewise. In the *refit* stage the model starts afresh from the weights it came with and learns
-everything, for the best number of epochs and under the same schedule, since the newest events
+everything, for the chosen number of epochs and under the same schedule, since the newest events
 matter most.
 
 All randomness follows from the seed and the epoch. A run that was stopped and goes on from its

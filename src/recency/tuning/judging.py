@@ -111,13 +111,13 @@ def _by_slice(
                 "give a longer log, raise training.valid_share, or ask for folds."
             )
         # The judgement of an epoch is told by the first batch of the next one.
-        if step.valid is not None and step.epoch - 1 > told:
+        if step.stage == "search" and step.valid is not None and step.epoch - 1 > told:
             told = step.epoch - 1
             report(told, step.valid)
 
     result = recommender.fit(log, progress=progress).training_result
     assert result is not None and result.valid is not None
-    done = [one.valid for one in result.history if one.valid is not None]
+    done = [one.valid for one in result.history if one.stage == "search" and one.valid is not None]
     return Judged(result.valid, result.epochs, (len(done), done[-1]))
 
 

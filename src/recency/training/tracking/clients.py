@@ -89,7 +89,7 @@ class WeightsAndBiases:
         else:
             self._run = self._client.run
         self._run.config.update(dict(facts), allow_val_change=True)
-        for stage in STAGES:  # every stage counts its epochs from 1
+        for stage in STAGES:  # every stage counts its epochs by itself
             self._run.define_metric(f"{stage}/epoch", hidden=True)
             self._run.define_metric(f"{stage}/*", step_metric=f"{stage}/epoch")
 
