@@ -60,7 +60,8 @@ class TrainConfig:
         clip: Largest norm of all gradients together.
         valid_share: Newest share of the training events that epochs are judged on, in [0, 1);
             0 trains all epochs.
-        patience: Epochs without a better judgement after which the search for the best ends.
+        patience: Epochs without a better judgement after which the search for the best ends; a run
+            of all ``epochs`` takes longer and may end much better.
         cooling: Epochs over which the learning rate, still high when patience is out, falls to 5 %
             from the best weights on; 0 keeps these as they are. A refit goes this way to its end,
             unless that was judged worse than the epochs around the best.
