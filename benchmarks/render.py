@@ -10,6 +10,7 @@ from statistics import fmean
 from typing import Any
 
 from benchmarks.accuracy.ours import BASELINES
+from benchmarks.goals import standings
 from benchmarks.in_short import measured_in_short
 from benchmarks.record import RESULTS, ROOT, Row, load
 
@@ -121,6 +122,8 @@ def _table_of(name: str) -> str:
     rows = load(name)
     prose = RESULTS / f"{name}.md"
     parts = [f"## {TITLES.get(name, name)}\n"]
+    if goals := [one.cells() for one in standings(name)]:
+        parts.append(_pipes([["what", "goal", "measured", "stands"], *goals]))
     if prose.exists():
         parts.append(prose.read_text(encoding="utf-8"))
     for (data,), of_data in _groups(rows, "data").items():
