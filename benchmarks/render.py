@@ -1,6 +1,6 @@
 """Render docs/results.md and the README's table from ``benchmarks/results/*.json``.
 
-    python -m benchmarks.render            (make results)
+    python -m benchmarks.render            (make results; draws docs/images/parts-*.svg as well)
 
 No figure is typed by hand: a test holds both files to what this module renders.
 """
@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.accuracy.ours import BASELINES
 from benchmarks.goals import standings
 from benchmarks.in_short import measured_in_short
+from benchmarks.pictures import draw_all, is_drawn, path_of
 from benchmarks.record import RESULTS, ROOT, Row, load
 
 PAGE = ROOT / "docs" / "results.md"
@@ -108,7 +109,8 @@ def update_readme(text: str) -> str:
 
 
 def main() -> None:
-    """Write both files."""
+    """Write both files, and draw the pictures of the page."""
+    draw_all()
     PAGE.write_text(page(), encoding="utf-8")
     README.write_text(update_readme(README.read_text(encoding="utf-8")), encoding="utf-8")
 
@@ -128,6 +130,10 @@ def _table_of(name: str) -> str:
         parts.append(prose.read_text(encoding="utf-8"))
     for (data,), of_data in _groups(rows, "data").items():
         parts.append(f"### {data}\n")
+        if name == "accuracy_paired" and is_drawn(of_data):
+            parts.append(
+                f"![What each part of Tide is worth]({path_of(data).relative_to(PAGE.parent)})\n"
+            )
         for (protocol,), group in _groups(of_data, "protocol").items():
             parts += [f"{protocol}\n"] if protocol else []
             parts.append(_markdown(_ranked(group) if name == "accuracy" else group))
