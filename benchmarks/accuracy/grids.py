@@ -3,7 +3,8 @@
 Every neural model gets the same learning rates and dropouts, and the number of epochs is chosen
 with them: a peer is judged at each of `CHECKPOINTS` on its way, ours stops by itself as always.
 RecBole keeps its dropouts; the length of its prefixes, which its time goes with, is tried instead.
-What was chosen stands in ``chosen.json``; a log that was not tuned gets the first point of a grid.
+What was chosen stands in ``chosen.json``. Where nothing was, ours have the library's defaults and
+peers the first point of their grid.
 """
 
 import json
@@ -15,13 +16,14 @@ from typing import Any
 from benchmarks.accuracy.ours import BASELINES, KNOWN
 from benchmarks.accuracy.splits import Split
 from benchmarks.peers.peer import PEERS
+from recency import InputConfig, TrainConfig
 
 CHOSEN = Path(__file__).parent / "chosen.json"
 Settings = dict[str, Any]
 
 CHECKPOINTS = (1, 2, 4, 6, 8, 10, 12, 15, 20, 25, 30, 40, 50, 60, 80, 100)
 LEARNING_RATES, DROPOUTS = (0.001, 0.003), (0.2, 0.5)
-PEER_EPOCHS, OUR_EPOCHS = 10, 20
+PEER_EPOCHS, OUR_EPOCHS, OUR_DIM = 10, 20, 64
 WINDOW = 100  # newest events that RecTools reads under ``time``, its default
 # It pads every window to the full; short histories would cost up to twenty times their length.
 WINDOWS = {"amazon-beauty": 20, "globo-news": 10}
@@ -31,7 +33,7 @@ PREFIXES = (20, 50)  # newest events that RecBole reads; 50 is its default
 
 
 def grid(model: str, split: Split) -> list[Settings]:
-    """List the points of a model's grid; the first is the default."""
+    """List the points of a model's grid; the first is a peer's default."""
     if model in BASELINES:
         return [{}]  # they choose for themselves, on the newest tenth
     if model.startswith("implicit/"):
@@ -44,7 +46,7 @@ def grid(model: str, split: Split) -> list[Settings]:
     points = [{"lr": lr, "dropout": drop} for drop, lr in product(DROPOUTS, LEARNING_RATES)]
     points = [points[1], points[0], *points[2:]]
     if model not in PEERS:
-        return [point | {"dim": 64, "epochs": OUR_EPOCHS} for point in points]
+        return [point | {"dim": OUR_DIM, "epochs": OUR_EPOCHS} for point in points]
     return [_rectools(model, split, point) for point in points]
 
 
@@ -56,7 +58,14 @@ def settings_of(model: str, split: Split) -> Settings:
     parent = model.removesuffix(KNOWN).split(", ")[0]
     chosen = chosen_so_far().get(split.data, {}).get(split.kind, {})
     found = chosen.get(model) or chosen.get(parent)
-    return dict(found["settings"]) if found else grid(model, split)[0]
+    return dict(found["settings"]) if found else _untuned(model, split)
+
+
+def _untuned(model: str, split: Split) -> Settings:
+    if model in PEERS or model in BASELINES:
+        return grid(model, split)[0]
+    training, dropout = TrainConfig(), InputConfig().dropout
+    return {"lr": training.lr, "dropout": dropout, "dim": OUR_DIM, "epochs": training.epochs}
 
 
 def chosen_so_far() -> dict[str, dict[str, dict[str, Any]]]:

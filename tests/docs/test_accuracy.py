@@ -8,7 +8,7 @@ import pytest
 import recency as rc
 from benchmarks.accuracy import rows, splits
 from benchmarks.accuracy.exams import exams_of, fingerprint, judge_all
-from benchmarks.accuracy.grids import grid
+from benchmarks.accuracy.grids import grid, settings_of
 from benchmarks.accuracy.ours import BASELINES, OURS
 from benchmarks.accuracy.splits import Source, Variant
 from benchmarks.accuracy.store import Store
@@ -64,6 +64,14 @@ def test_every_model_has_the_same_number_of_points(split):
     for model in [*OURS, *PEERS]:
         assert len(grid(model, split)) == 4, model
     assert all(grid(model, split) == [{}] for model in BASELINES)
+
+
+def test_where_nothing_was_tuned_ours_have_the_defaults_of_the_library(split):
+    told = settings_of("tide, time off", split)
+    assert told["dropout"] == rc.InputConfig().dropout
+    assert (told["lr"], told["epochs"]) == (rc.TrainConfig().lr, rc.TrainConfig().epochs)
+    assert settings_of("rectools/hstu", split) == grid("rectools/hstu", split)[0]
+    assert settings_of("markov", split) == {}
 
 
 def test_rows_and_paired_differences_come_from_the_store(split, tmp_path):
