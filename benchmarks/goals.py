@@ -16,6 +16,7 @@ LONG_GAPS = 0.10  # with time over without, behind gaps of more than a week
 # Cut by time, new items and any, asked with a fixed catalogue and with one that grows.
 QUESTIONS = {"repeats no": "items new to the user", "repeats yes": "any item"}
 BY_TIME = ("ml-100k", "ml-latest-2k", "deskdrop", "online-retail", "globo-news")
+TIMELESS = {"tide": "tide, all time off", "tide, experts off": "tide, time off"}
 SHORT = ("globo-news",)  # logs whose histories last hours
 # Of one log and kind of cut: which models, and the least hit rate and NDCG, both of ten items.
 Least = tuple[float, float]
@@ -78,8 +79,10 @@ def _of_accuracy() -> Iterator[Standing]:
             yield _lead(f"{data}, {words}: Tide over everybody else", warm, growing)
     for data in BY_TIME:
         yield _alone(data, _asked(rows, data, "time ·", "repeats no", "reading warm"))
-    for data in BY_TIME:
-        yield _long_gaps(data, [_asked(rows, data, "time ·", one, "warm") for one in QUESTIONS])
+    for model, without in TIMELESS.items():
+        for data in BY_TIME:
+            questions = [_asked(rows, data, "time ·", one, "warm") for one in QUESTIONS]
+            yield _long_gaps(data, questions, model, without)
 
 
 def _figure(
@@ -120,14 +123,15 @@ def _alone(data: str, rows: list[Row]) -> Standing:
     )
 
 
-def _long_gaps(data: str, questions: list[list[Row]]) -> Standing:
+def _long_gaps(data: str, questions: list[list[Row]], model: str, without: str) -> Standing:
     """Compare with time and without, behind long gaps: of an hour where histories are short."""
     long = "1h" if data in SHORT else "7d"
     words = {"1h": "an hour", "7d": "a week"}[long]
-    what = f"{data}, gaps of more than {words}: Tide without experts over the same without time"
+    named = "Tide without experts" if model.endswith("experts off") else "Tide"
+    what = f"{data}, gaps of more than {words}: {named} over the same without time"
     goal = f"{LONG_GAPS:+.0%} NDCG@10, among {' and '.join(QUESTIONS.values())}"
     name = f"ndcg@10 gap>{long}"
-    found = [_over(rows, "tide, experts off", {"tide, time off"}, name) for rows in questions]
+    found = [_over(rows, model, {without}, name) for rows in questions]
     shares = [one for one in found if one is not None]
     if not shares:
         return Standing(what, goal)

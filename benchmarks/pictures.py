@@ -19,6 +19,7 @@ QUESTIONS = {"repeats no": "items new to the user", "repeats yes": "any item"}
 # What rows call switched off, in words; depths are set against the two blocks of the default.
 PARTS = {
     "time off": "time",
+    "all time off": "time",
     "calendar off": "the calendar",
     "short bank off": "the short bank",
     "long bank off": "the long bank",

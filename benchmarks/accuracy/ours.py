@@ -125,6 +125,8 @@ def _of(encoder: Callable[..., Encoder], **more: Any) -> Callable[[Mapping[str, 
 
 
 EXPERTS = rc.ExpertConfig()
+# Counts that never fade; of one's own past the order and the age stay known.
+TIMELESS = replace(EXPERTS, pair=("100000d",), crowd=("100000d",))
 TIDE = _of(rc.Tide)
 BLIND_TIDE = _of(rc.Tide, time=False)
 
@@ -137,6 +139,7 @@ OURS: dict[str, Maker] = {
     "tide, crowd off": sequence(TIDE, experts=replace(EXPERTS, crowd=())),
     "tide, pair off": sequence(TIDE, experts=replace(EXPERTS, pair=())),
     "tide, own off": sequence(TIDE, experts=replace(EXPERTS, own=False)),
+    "tide, all time off": sequence(BLIND_TIDE, BLIND, experts=TIMELESS),
     "tide, time off": sequence(BLIND_TIDE, BLIND, experts=None),
     "tide, calendar off": sequence(TIDE, {"calendar": False}, experts=None),
     "tide, short bank off": sequence(_of(rc.Tide, banks="long,periodic"), experts=None),
