@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 IMAGES = ROOT / "docs" / "images"
-WHOLES = {"tide, experts off": "encoder alone, without", "tide": "with experts, without"}
+WHOLES = {"tide, experts off": "the encoder alone", "tide": "the whole, experts mixed in"}
 QUESTIONS = {"repeats no": "items new to the user", "repeats yes": "any item"}
 # What rows call switched off, in words; depths are set against the two blocks of the default.
 PARTS = {
@@ -24,9 +24,9 @@ PARTS = {
     "short bank off": "the short bank",
     "long bank off": "the long bank",
     "periodic bank off": "the periodic bank",
-    "1 block": "two blocks (one)",
-    "3 blocks": "two blocks (three)",
-    "4 blocks": "two blocks (four)",
+    "1 block": "two blocks, not one",
+    "3 blocks": "two blocks, not three",
+    "4 blocks": "two blocks, not four",
     "encoder off": "the encoder",
     "crowd off": "the crowd",
     "pair off": "the pair",
@@ -87,8 +87,9 @@ def draw(data: str, rows: list[Row]) -> None:
         FigureCanvasSVG(figure)
         panels = figure.subplots(1, len(told), squeeze=False)[0]
         for axes, (whole, asked) in zip(panels, told.items(), strict=True):
-            _panel(axes, WHOLES[whole], asked)
-        panels[0].legend(loc="lower right", frameon=False, fontsize=9)
+            _panel(axes, WHOLES[whole], asked, most)
+        marks, words = panels[0].get_legend_handles_labels()
+        figure.legend(marks, words, loc="outside lower right", ncols=2, frameon=False, fontsize=9)
         path = path_of(data)
         figure.savefig(path, format="svg", metadata={"Date": None})
     text = path.read_text(encoding="utf-8")
@@ -104,7 +105,7 @@ def draw_all() -> None:
             draw(data, of_data)
 
 
-def _panel(axes: "Axes", title: str, asked: dict[str, dict[str, Worth]]) -> None:
+def _panel(axes: "Axes", title: str, asked: dict[str, dict[str, Worth]], height: int) -> None:
     parts = list(dict.fromkeys(part for found in asked.values() for part in found))
     axes.axvline(0, color=TEXT, linewidth=0.8)
     for (words, found), color, shift in zip(
@@ -117,9 +118,9 @@ def _panel(axes: "Axes", title: str, asked: dict[str, dict[str, Worth]]) -> None
         shares = [100 * worth.share for worth in found.values()]
         axes.scatter(shares, rows, s=30, color=color, label=words, zorder=3)
     axes.set_yticks(range(len(parts)), parts)
-    axes.invert_yaxis()
+    axes.set_ylim(height - 0.5, -0.5)
     axes.set_title(title, loc="left", fontsize=10.5, color=TEXT)
-    axes.set_xlabel("% of NDCG@10 lost without it", color=TEXT)
+    axes.set_xlabel("% of NDCG@10 lost without", color=TEXT)
     axes.grid(axis="x", color=LINE)
     axes.set_axisbelow(True)
     axes.tick_params(colors=TEXT, length=0)

@@ -31,7 +31,7 @@ def test_a_picture_names_its_parts(tmp_path, monkeypatch):
     monkeypatch.setattr(pictures, "IMAGES", tmp_path)
     pictures.draw("a log", ROWS)
     drawn = pictures.path_of("a log").read_text(encoding="utf-8")
-    for words in (">the crowd<", ">one's own past<", ">with experts, without<", ">time<"):
+    for words in (">the crowd<", ">one's own past<", ">the whole, experts mixed in<", ">time<"):
         assert words in drawn
     before = drawn
     pictures.draw("a log", ROWS)
