@@ -46,7 +46,7 @@ def test_a_lead_counts_over_the_best_baseline_or_peer_in_both_catalogues(measure
         row("ml-100k", NEW.format("warm"), "rectools/hstu", **ndcg(0.10)),
         row("ml-100k", NEW.format("growing"), "tide", **ndcg(0.104)),
         row("ml-100k", NEW.format("growing"), "markov", **ndcg(0.10)),
-    )["ml-100k, items new to the user: Tide over everybody else"]
+    )["ml-100k, items new to the user: Tide over the best of all others"]
     assert (told.measured, told.word) == ("+20.0%, +4.0%", "missed")
 
 
