@@ -9,7 +9,9 @@ from benchmarks import goals, record
 NEW = "time · a cut · repeats no · reading {} · target event"
 
 
-def row(data: str, protocol: str, model: str, seed: int | None = 0, **metrics: Any) -> record.Row:
+def row(
+    data: str, protocol: str, model: str, metrics: dict[str, Any], seed: int | None = 0
+) -> record.Row:
     known = "known" if model == "rectools/hstu" else "unknown"
     return {
         "data": data,
@@ -40,12 +42,12 @@ def ndcg(value: float) -> dict[str, float]:
 def test_a_lead_counts_over_the_best_baseline_or_peer_in_both_catalogues(measured):
     told = measured(
         "accuracy",
-        row("ml-100k", NEW.format("warm"), "tide", **ndcg(0.11)),
-        row("ml-100k", NEW.format("warm"), "tide", 1, **ndcg(0.13)),
-        row("ml-100k", NEW.format("warm"), "markov", **ndcg(0.08)),
-        row("ml-100k", NEW.format("warm"), "rectools/hstu", **ndcg(0.10)),
-        row("ml-100k", NEW.format("growing"), "tide", **ndcg(0.104)),
-        row("ml-100k", NEW.format("growing"), "markov", **ndcg(0.10)),
+        row("ml-100k", NEW.format("warm"), "tide", ndcg(0.11)),
+        row("ml-100k", NEW.format("warm"), "tide", ndcg(0.13), 1),
+        row("ml-100k", NEW.format("warm"), "markov", ndcg(0.08)),
+        row("ml-100k", NEW.format("warm"), "rectools/hstu", ndcg(0.10)),
+        row("ml-100k", NEW.format("growing"), "tide", ndcg(0.104)),
+        row("ml-100k", NEW.format("growing"), "markov", ndcg(0.10)),
     )["ml-100k, items new to the user: Tide over the best of all others"]
     assert (told.measured, told.word) == ("+20.0%, +4.0%", "missed")
 
@@ -54,15 +56,15 @@ def test_a_figure_needs_both_its_numbers(measured):
     hit = {"recall@10": 0.4}
     told = measured(
         "accuracy",
-        row("ml-1m-order", "last · repeats no", "gru", **hit, **ndcg(0.1)),
-        row("ml-1m-order", "last · repeats no", "tide", **hit, **ndcg(0.2)),
+        row("ml-1m-order", "last · repeats no", "gru", hit | ndcg(0.1)),
+        row("ml-1m-order", "last · repeats no", "tide", hit | ndcg(0.2)),
     )
     assert told["ml-1m-order, last event: GRU, recall@10 and NDCG@10"].word == "missed"
     assert told["ml-1m-order, last event: best of ours, recall@10 and NDCG@10"].word == "met"
 
 
 def test_what_was_not_measured_is_not_met(measured):
-    told = measured("accuracy", row("ml-100k", NEW.format("warm"), "markov", **ndcg(0.1)))
+    told = measured("accuracy", row("ml-100k", NEW.format("warm"), "markov", ndcg(0.1)))
     assert {one.word for one in told.values()} == {"not measured"}
     assert goals.standings("speed") == []
 
@@ -72,9 +74,9 @@ def test_a_gain_by_chance_is_called_that_and_nothing_over_nothing_is_missed(meas
     alone = "tide, ids and content, encoder alone, mean of 3 seeds"
     told = measured(
         "content",
-        row("ml-latest-2k", few, alone, None, gain_over_ids_only=3.5, p=0.3, **ndcg(0.0002)),
-        row("online-retail", few, alone, None, p=1.0, **ndcg(0.0)),
-        row("online-retail", cold, alone, None, p=0.002, **ndcg(0.014)),
+        row("ml-latest-2k", few, alone, {"gain_over_ids_only": 3.5, "p": 0.3} | ndcg(0.0002), None),
+        row("online-retail", few, alone, {"p": 1.0} | ndcg(0.0), None),
+        row("online-retail", cold, alone, {"p": 0.002} | ndcg(0.014), None),
     )
     few_of = "{}, items with one to five events, the encoder alone"
     assert told[few_of.format("ml-latest-2k")].word == "met, not beyond chance"
