@@ -1,25 +1,21 @@
 """Set what was measured beside the goals that were set before anything was.
 
 The goals are numbers somebody chose; everything beside them is read from ``benchmarks/results/``.
-A goal without a row yet is told as not measured, and counts as missed.
+A goal that lacks a row is told as not measured, never as met.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from statistics import fmean
 
+from benchmarks.accuracy.exams import QUESTIONS
 from benchmarks.accuracy.ours import BASELINES
 from benchmarks.record import Row, load
+from benchmarks.seeds import averaged
 
-AHEAD = 0.05  # of the best of everybody else, where logs are cut by time
-LONG_GAPS = 0.10  # with time over without, behind gaps of more than a week
-# Cut by time, new items and any, asked with a fixed catalogue and with one that grows.
-QUESTIONS = {"repeats no": "items new to the user", "repeats yes": "any item"}
-BY_TIME = ("ml-100k", "ml-latest-2k", "deskdrop", "online-retail", "globo-news")
-TIMELESS = {"tide": "tide, all time off", "tide, experts off": "tide, time off"}
-SHORT = ("globo-news",)  # logs whose histories last hours
-# Of one log and kind of cut: which models, and the least hit rate and NDCG, both of ten items.
+CHANCE = 0.05  # p above which a gain is not beyond chance
+NEURAL = ("rectools/", "recbole/")
+# Of a log and a kind of cut: whose best counts, and the least hit rate and NDCG, both of ten items.
 Least = tuple[float, float]
 FIGURES: tuple[tuple[str, str, str, tuple[str, ...], Least], ...] = (
     ("ml-1m-order", "last", "GRU", ("gru",), (0.289, 0.168)),
@@ -29,8 +25,19 @@ FIGURES: tuple[tuple[str, str, str, tuple[str, ...], Least], ...] = (
     ("amazon-beauty", "last", "Tide", ("tide",), (0.092, 0.054)),
     ("amazon-beauty", "time", "best of ours", ("tide",), (0.052, 0.030)),
 )
-NEURAL = ("rectools/", "recbole/")
-CHANCE = 0.05  # p above which a gain is not beyond chance
+# Logs cut by time, asked for new items and for any, with a fixed catalogue and a growing one.
+BY_TIME = ("ml-100k", "ml-latest-2k", "deskdrop", "online-retail", "globo-news")
+SHORT = ("globo-news",)  # whose histories last hours
+AHEAD = 0.05  # of the best of all others
+LONG_GAPS = 0.10  # with time over without, behind gaps of more than a week
+BLIND = {"tide": "tide, all time off", "tide, experts off": "tide, time off"}
+# Of items that speak: part, its words, the metric, the goal in words, and the least.
+WORDS = (
+    ("cold", "items that training never saw", "ratio_to_ids_only", "3 times ids only", 3.0),
+    ("warm", "items that it saw", "gain_over_ids_only", "-1% at worst", -0.01),
+    ("few", "items with one to five events", "gain_over_ids_only", "+20% over ids only", 0.20),
+    ("all", "all items", "gain_over_ids_only", "+3% over ids only", 0.03),
+)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,9 @@ def standings(table: str) -> list[Standing]:
 def _of_accuracy() -> Iterator[Standing]:
     rows = [row for row in load("accuracy") if row["request_time"] != "known" or _is_peer(row)]
     for data, kind, who, models, least in FIGURES:
-        yield _figure(_asked(rows, data, f"{kind} ·", "repeats no"), data, kind, who, models, least)
+        reading = "reading warm" if kind == "time" else "reading misses"
+        asked = _asked(rows, data, f"{kind} ·", "repeats no", reading)
+        yield _figure(asked, data, kind, who, models, least)
     for data in BY_TIME:
         for kind, words in QUESTIONS.items():
             warm = _asked(rows, data, "time ·", kind, "reading warm")
@@ -80,10 +89,10 @@ def _of_accuracy() -> Iterator[Standing]:
             yield _lead(f"{data}, {words}: Tide over the best of all others", warm, growing)
     for data in BY_TIME:
         yield _alone(data, _asked(rows, data, "time ·", "repeats no", "reading warm"))
-    for model, without in TIMELESS.items():
+    for model, without in BLIND.items():
         for data in BY_TIME:
-            asked = product(("warm", "growing"), QUESTIONS)
-            questions = [_asked(rows, data, "time ·", one, reading) for reading, one in asked]
+            ways = product(("reading warm", "reading growing"), QUESTIONS)
+            questions = [_asked(rows, data, "time ·", *way) for way in ways]
             yield _long_gaps(data, questions, model, without)
 
 
@@ -101,12 +110,20 @@ def _figure(
     return Standing(what, goal, f"{best[0]:.4f}, {best[1]:.4f}", met)
 
 
-def _lead(what: str, warm: list[Row], growing: list[Row]) -> Standing:
+def _lead(what: str, *questions: list[Row]) -> Standing:
     goal = f"{AHEAD:+.0%}, catalogue fixed and growing"
-    shares = [share for rows in (warm, growing) if (share := _ahead(rows)) is not None]
-    if not shares:
+    return _shares(what, goal, [_ahead(rows) for rows in questions], AHEAD, ".1%")
+
+
+def _shares(
+    what: str, goal: str, found: Sequence[float | None], least: float, digits: str
+) -> Standing:
+    """Tell shares, all of which a goal asks for."""
+    shares = [one for one in found if one is not None]
+    if len(shares) < len(found):
         return Standing(what, goal)
-    return Standing(what, goal, ", ".join(f"{one:+.1%}" for one in shares), min(shares) >= AHEAD)
+    said = ", ".join(f"{one:+{digits}}" for one in shares)
+    return Standing(what, goal, said, min(shares) >= least)
 
 
 def _ahead(rows: list[Row]) -> float | None:
@@ -119,10 +136,7 @@ def _alone(data: str, rows: list[Row]) -> Standing:
     what = f"{data}, items new to the user: the encoder alone over the neural peers"
     peers = {row["model"] for row in rows if row["model"].startswith(NEURAL)}
     share = _over(rows, "tide, experts off", peers, "ndcg@10")
-    goal = "ahead, on three logs"
-    return (
-        Standing(what, goal) if share is None else Standing(what, goal, f"{share:+.1%}", share > 0)
-    )
+    return _shares(what, "ahead, on three logs", [share], 0.0, ".1%")
 
 
 def _long_gaps(data: str, questions: list[list[Row]], model: str, without: str) -> Standing:
@@ -134,26 +148,16 @@ def _long_gaps(data: str, questions: list[list[Row]], model: str, without: str) 
     goal = f"{LONG_GAPS:+.0%}, new and any items, fixed; growing"
     name = f"ndcg@10 gap>{long}"
     found = [_over(rows, model, {without}, name) for rows in questions]
-    shares = [one for one in found if one is not None]
-    if not shares:
-        return Standing(what, goal)
-    said = ", ".join(f"{one:+.0%}" for one in shares)
-    return Standing(what, goal, said, min(shares) >= LONG_GAPS)
+    return _shares(what, goal, found, LONG_GAPS, ".0%")
 
 
 def _of_content() -> Iterator[Standing]:
     rows = load("content")
     for data in ("ml-latest-2k", "online-retail"):
         for words, mark in (("the encoder alone", ", encoder alone"), ("with experts", "")):
-            for part, metric, goal, least in (
-                ("cold", "ratio_to_ids_only", "3 times ids only", 3.0),
-                ("warm", "gain_over_ids_only", "-1% at worst", -0.01),
-                ("few", "gain_over_ids_only", "+20% over ids only", 0.20),
-                ("all", "gain_over_ids_only", "+3% over ids only", 0.03),
-            ):
-                what = f"{data}, {_PARTS[part]}, {words}"
-                model = f"tide, ids and content{mark}"
-                yield _gain(rows, what, goal, (data, f"{part} ·", model), metric, least)
+            for part, items, metric, goal, least in WORDS:
+                says = (data, f"{part} ·", f"tide, ids and content{mark}")
+                yield _gain(rows, f"{data}, {items}, {words}", goal, says, metric, least)
     for data in ("amazon-instruments", "ml-latest-2k", "online-retail"):
         what = f"{data}: the hybrid over the better of its parts"
         says = (data, "hybrid ·", "hybrid of tide")
@@ -170,14 +174,6 @@ def _of_content() -> Iterator[Standing]:
     yield _gain(rows, what, "1.5 times", says, "speedup", 1.5)
 
 
-_PARTS = {
-    "cold": "items that training never saw",
-    "warm": "items that it saw",
-    "few": "items with one to five events",
-    "all": "all items",
-}
-
-
 def _gain(
     rows: list[Row], what: str, goal: str, says: tuple[str, str, str], metric: str, least: float
 ) -> Standing:
@@ -188,15 +184,14 @@ def _gain(
         for row in rows
         if row["data"] == data and protocol in row["protocol"] and _is_of(row, model)
     ]
-    averaged = [row for row in found if row["seed"] is None] or found[:1]
-    if not averaged:
+    # The mean over seeds, where there is one, is recorded last.
+    metrics = next((row["metrics"] for row in reversed(found)), None)
+    if metrics is None:
         return Standing(what, goal)
-    values = [row["metrics"].get(metric) for row in averaged]
-    if None in values:  # a ratio to nothing
-        own = fmean(row["metrics"]["ndcg@10"] for row in averaged)
+    value, p = metrics.get(metric), metrics.get(f"{metric} p", metrics.get("p"))
+    if value is None:  # a ratio to nothing
+        own = metrics["ndcg@10"]
         return Standing(what, goal, f"{own:.4f} where ids only have 0", own > 0)
-    value = fmean(values)
-    p = averaged[0]["metrics"].get(f"{metric} p", averaged[0]["metrics"].get("p"))
     said = f"{value:+.1%}" if metric.startswith("gain") else f"{value:.2f} times"
     said += f" (p {p:.3f})" if p is not None else ""
     by_chance = least > 0 and p is not None and p > CHANCE
@@ -220,11 +215,11 @@ def _is_peer(row: Row) -> bool:
 
 
 def _mean(rows: list[Row], model: str, *names: str) -> list[float] | None:
-    """Average metrics of a model over its seeds."""
-    found = [row["metrics"] for row in rows if row["model"] == model]
-    if not found or any(name not in one for one in found for name in names):
+    """Give metrics of a model, averaged over its seeds."""
+    found = [row["metrics"] for row in averaged(rows) if row["model"] == model]
+    if not found or not all(name in found[0] for name in names):
         return None
-    return [fmean(one[name] for one in found) for name in names]
+    return [found[0][name] for name in names]
 
 
 def _over(rows: list[Row], model: str, others: set[str], name: str) -> float | None:

@@ -7,6 +7,7 @@ is switched off, with its 95 % interval over users; left of zero the model is be
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from benchmarks.accuracy.exams import QUESTIONS
 from benchmarks.record import ROOT, Row, load
 from recency.data.inspection.picture import ACCENT, INK, LINE, TEXT
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 IMAGES = ROOT / "docs" / "images"
 WHOLES = {"tide, experts off": "the encoder alone", "tide": "the whole, experts mixed in"}
-QUESTIONS = {"repeats no": "items new to the user", "repeats yes": "any item"}
 # What rows call switched off, in words; depths are set against the two blocks of the default.
 PARTS = {
     "time off": "time",
@@ -90,10 +90,7 @@ def draw(data: str, rows: list[Row]) -> None:
             _panel(axes, WHOLES[whole], asked, most)
         marks, words = panels[0].get_legend_handles_labels()
         figure.legend(marks, words, loc="outside lower right", ncols=2, frameon=False, fontsize=9)
-        path = path_of(data)
-        figure.savefig(path, format="svg", metadata={"Date": None})
-    text = path.read_text(encoding="utf-8")
-    path.write_text("\n".join(line.rstrip() for line in text.splitlines()) + "\n", "utf-8")
+        figure.savefig(path_of(data), format="svg", metadata={"Date": None})
 
 
 def draw_all() -> None:

@@ -5,15 +5,15 @@
 No figure is typed by hand: a test holds both files to what this module renders.
 """
 
-from collections.abc import Iterable
-from statistics import fmean
 from typing import Any
 
+from benchmarks.accuracy.exams import QUESTIONS
 from benchmarks.accuracy.ours import BASELINES
 from benchmarks.goals import standings
 from benchmarks.in_short import measured_in_short
 from benchmarks.pictures import draw_all, is_drawn, path_of
 from benchmarks.record import RESULTS, ROOT, Row, load
+from benchmarks.seeds import averaged, grouped
 
 PAGE = ROOT / "docs" / "results.md"
 README = ROOT / "README.md"
@@ -128,13 +128,13 @@ def _table_of(name: str) -> str:
         parts.append(_pipes([["what", "goal", "measured", "stands"], *goals]))
     if prose.exists():
         parts.append(prose.read_text(encoding="utf-8"))
-    for (data,), of_data in _groups(rows, "data").items():
+    for (data,), of_data in grouped(rows, "data").items():
         parts.append(f"### {data}\n")
         if name == "accuracy_paired" and is_drawn(of_data):
             parts.append(
                 f"![What each part of Tide is worth]({path_of(data).relative_to(PAGE.parent)})\n"
             )
-        for (protocol,), group in _groups(of_data, "protocol").items():
+        for (protocol,), group in grouped(of_data, "protocol").items():
             parts += [f"{protocol}\n"] if protocol else []
             parts.append(_markdown(_ranked(group) if name == "accuracy" else group))
         parts.append(_origin(of_data))
@@ -203,37 +203,21 @@ def _origin(rows: list[Row]) -> str:
     )
 
 
-def _groups(rows: Iterable[Row], *keys: str) -> dict[tuple[Any, ...], list[Row]]:
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault(tuple(row[key] for key in keys), []).append(row)
-    return groups
-
-
 def _ranked(rows: list[Row]) -> list[Row]:
     """Average each model over its seeds, and put the best first."""
-    found = []
-    for group in _groups(rows, "model", "request_time").values():
-        names = list(dict.fromkeys(name for row in group for name in row["metrics"]))
-        every = {name: [r["metrics"].get(name) for r in group] for name in names}
-        metrics = {name: fmean(v) for name, v in every.items() if None not in v}
-        seconds = [row["train_seconds"] for row in group]
-        seeds = ", ".join(str(row["seed"]) for row in group)
-        merged = {"metrics": metrics, "seed": seeds, "train_seconds": fmean(seconds)}
-        found.append(group[0] | merged)
-    return sorted(found, key=lambda row: -row["metrics"]["ndcg@10"])
+    return sorted(averaged(rows), key=lambda row: -row["metrics"]["ndcg@10"])
 
 
 def _accuracy_in_short() -> list[str]:
     """Tell ours beside the best simple baseline and the best peer of each log and question."""
     rows = [row for row in load("accuracy") if "reading growing" not in row["protocol"]]
     lines = [["NDCG@10", *OURS, "best baseline", "best peer"]]
-    for (data, protocol), group in _groups(rows, "data", "protocol").items():
+    for (data, protocol), group in grouped(rows, "data", "protocol").items():
         ranked = _ranked(group)
         ours = [_value(ranked, *one) for one in OURS.values()]
         simple = [row for row in ranked if row["model"] in BASELINES]
         peers = [row for row in ranked if "/" in row["model"]]
-        kind = "any item" if "repeats yes" in protocol else "items new to the user"
+        kind = next(words for said, words in QUESTIONS.items() if said in protocol)
         kind = f"last event, {kind}" if protocol.startswith("last") else kind
         lines.append([f"{data}, {kind}", *ours, _best(simple), _best(peers)])
     origin = "`python -m benchmarks.accuracy.run`; see [all results](docs/results.md)\n"

@@ -57,6 +57,10 @@ def fingerprint(exam: Exam) -> str:
     ).hexdigest()
 
 
+# What `protocol` says of repeats, in a reader's words.
+QUESTIONS = {"repeats no": "items new to the user", "repeats yes": "any item"}
+
+
 def protocol(split: Split, exam: Exam) -> str:
     """Say what the numbers are numbers of."""
     said, counts = exam.settings, exam.counts

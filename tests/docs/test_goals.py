@@ -56,11 +56,30 @@ def test_a_figure_needs_both_its_numbers(measured):
     hit = {"recall@10": 0.4}
     told = measured(
         "accuracy",
-        row("ml-1m-order", "last · repeats no", "gru", hit | ndcg(0.1)),
-        row("ml-1m-order", "last · repeats no", "tide", hit | ndcg(0.2)),
+        row("ml-1m-order", "last · repeats no · reading misses", "gru", hit | ndcg(0.1)),
+        row("ml-1m-order", "last · repeats no · reading misses", "tide", hit | ndcg(0.2)),
     )
     assert told["ml-1m-order, last event: GRU, recall@10 and NDCG@10"].word == "missed"
     assert told["ml-1m-order, last event: best of ours, recall@10 and NDCG@10"].word == "met"
+
+
+def test_a_growing_catalogue_is_no_part_of_a_figure(measured):
+    told = measured(
+        "accuracy",
+        row("amazon-beauty", NEW.format("warm"), "tide", {"recall@10": 0.06} | ndcg(0.04)),
+        row("amazon-beauty", NEW.format("growing"), "tide", {"recall@10": 0.6} | ndcg(0.4)),
+    )
+    (beauty,) = (one for what, one in told.items() if what.startswith("amazon-beauty, cut by time"))
+    assert (beauty.measured, beauty.word) == ("0.0600, 0.0400", "met")
+
+
+def test_a_goal_that_lacks_one_of_its_rows_is_not_met(measured):
+    told = measured(
+        "accuracy",
+        row("ml-100k", NEW.format("warm"), "tide", ndcg(0.2)),
+        row("ml-100k", NEW.format("warm"), "markov", ndcg(0.1)),
+    )["ml-100k, items new to the user: Tide over the best of all others"]
+    assert told.word == "not measured"
 
 
 def test_what_was_not_measured_is_not_met(measured):

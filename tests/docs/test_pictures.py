@@ -33,9 +33,8 @@ def test_a_picture_names_its_parts(tmp_path, monkeypatch):
     drawn = pictures.path_of("a log").read_text(encoding="utf-8")
     for words in (">the crowd<", ">one's own past<", ">the whole, experts mixed in<", ">time<"):
         assert words in drawn
-    before = drawn
     pictures.draw("a log", ROWS)
-    assert pictures.path_of("a log").read_text(encoding="utf-8") == before
+    assert pictures.path_of("a log").read_text(encoding="utf-8") == drawn
 
 
 def test_every_log_with_ablations_has_its_picture():
